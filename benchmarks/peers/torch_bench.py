@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""The workloads of bench_train and the first rows of bench_ops in PyTorch on a CPU; the same JSON lines, the same way of measuring.
+
+  python3 torch_bench.py [--threads N] [--only NAME,...] [--variant V] [--json FILE]
+
+--variant default  PyTorch as installed
+          tuned    glibc keeps freed pages (no mmap, no trim) and idle OpenMP threads sleep
+          compile  tuned, and forward with loss, and the optimizer, go through torch.compile (needs a C++ compiler; slow to start)
+
+A process per workload, so that each has a peak resident size of its own. Any environment with `pip install torch` will do.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(8 << 30), "MALLOC_TOP_PAD_": str(64 << 20), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def peak_rss_mib():
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def seconds_per_call(function, total=0.6, rounds=9, most_calls=400_000):
+    """Sorted samples; the loop of measure.h."""
+
+    def timed(calls):
+        start = time.perf_counter()
+        for _ in range(calls):
+            function()
+        return (time.perf_counter() - start) / calls
+
+    timed(2)
+    once = timed(1)
+    if once < 1e-4:
+        once = timed(100)
+    rounds = 5 if once > 0.1 else rounds
+    calls = max(1, min(most_calls, int(total / rounds / once) + 1))
+    return sorted(timed(calls) for _ in range(rounds))
+
+
+class Reporter:
+    def __init__(self, threads, variant, path):
+        self.common = {"threads": threads, "variant": variant, "framework": "pytorch"}
+        self.path = path
+
+    def write(self, workload, phase, values):
+        line = {"workload": workload, "phase": phase, **values, "peak_rss_mb": round(peak_rss_mib(), 1), **self.common}
+        text = json.dumps(line)
+        if self.path:
+            with open(self.path, "a") as file:
+                file.write(text + "\n")
+        else:
+            print(text, flush=True)
+
+    def times(self, workload, phase, samples, **extra):
+        def at(p):
+            return samples[min(len(samples) - 1, int(p * len(samples)))]
+
+        def short(value):
+            return float(f"{value:.6g}")
+
+        self.write(workload, phase, {"median_s": short(statistics.median(samples)), "p10": short(at(0.1)), "p90": short(at(0.9)), **extra})
+
+
+def perceptron(nn, *widths):
+    layers = []
+    for fan_in, fan_out in zip(widths, widths[1:]):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def build(torch, name):
+    """Model, inputs, targets, loss and optimizer of a training workload."""
+    nn, functional = torch.nn, torch.nn.functional
+
+    def labels(batch, classes=10):
+        return torch.randint(0, classes, (batch,))
+
+    if name.startswith("xor"):
+        model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1), nn.Sigmoid())
+        x, y, loss = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]]), torch.tensor([[0.0], [1], [1], [0]]), functional.mse_loss
+    elif name.startswith("seed_cnn"):
+        model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 2), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+        x, y, loss = torch.randn(32, 1, 8, 8), labels(32, 3), functional.cross_entropy
+    elif name.startswith("mlp_large"):
+        model = perceptron(nn, 512, 1024, 512, 256, 10)
+        x, y, loss = torch.randn(128, 512), labels(128), functional.cross_entropy
+    else:
+        features = [nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+        model = nn.Sequential(*features, *perceptron(nn, 400, 120, 84, 10))
+        x, y, loss = torch.randn(64, 1, 28, 28), labels(64), functional.cross_entropy
+    adam = name.endswith("adam")
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3) if adam else torch.optim.SGD(model.parameters(), 0.01)
+    return model, x, y, loss, optimizer
+
+
+def train(torch, name, report):
+    torch.manual_seed(1)
+    model, x, y, loss, optimizer = build(torch, name)
+
+    def objective():
+        return loss(model(x), y)
+
+    forward, update = objective, optimizer.step
+    if report.common["variant"] == "compile":
+        forward, update = torch.compile(objective), torch.compile(optimizer.step)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        forward().backward()
+        update()
+
+    def evaluate():
+        with torch.no_grad():
+            model(x)
+
+    for _ in range(5):
+        step()
+    samples = seconds_per_call(step, total=1.2)
+    report.times(name, "step", samples, params=sum(p.numel() for p in model.parameters()))
+    report.times(name, "forward_eval", seconds_per_call(evaluate))
+    report.times(name, "forward+loss", seconds_per_call(objective))
+    backward = []
+    for _ in range(max(5, min(400, int(0.6 / samples[0])))):
+        value = objective()
+        start = time.perf_counter()
+        value.backward()
+        backward.append(time.perf_counter() - start)
+    report.times(name, "backward", sorted(backward))
+    report.times(name, "optimizer", seconds_per_call(optimizer.step))
+
+
+def add_4(torch, report):
+    a, b = torch.randn(4), torch.randn(4)
+    with torch.no_grad():
+        report.times("add_4", "op", seconds_per_call(lambda: a + b))
+
+
+def add_4_grad(torch, report):
+    a, b = torch.randn(4, requires_grad=True), torch.randn(4)
+    report.times("add_4_grad", "op", seconds_per_call(lambda: a + b))
+
+
+TRAINING = ["xor_sgd", "xor_adam", "seed_cnn_b32_sgd", "mlp_large_b128_sgd", "mlp_large_b128_adam", "lenet5_b64_sgd"]
+OPS = {"add_4": add_4, "add_4_grad": add_4_grad}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default="", help="workloads whose names start with one of these")
+    parser.add_argument("--variant", choices=["default", "tuned", "compile"], default="default")
+    parser.add_argument("--json", default="", help="write the lines to this file")
+    parser.add_argument("--one", default="", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        import torch
+
+        torch.set_num_threads(options.threads)
+        report = Reporter(options.threads, options.variant, options.json)
+        if options.one in OPS:
+            OPS[options.one](torch, report)
+        else:
+            train(torch, options.one, report)
+        return 0
+    if options.json:
+        open(options.json, "w").close()
+    environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), **(TUNED if options.variant != "default" else {}))
+    failed = 0
+    for name in TRAINING + list(OPS):
+        if not options.only or any(prefix and name.startswith(prefix) for prefix in options.only.split(",")):
+            command = [sys.executable, __file__, "--one", name, "--threads", str(options.threads), "--variant", options.variant, "--json", options.json]
+            failed |= subprocess.run(command, env=environment).returncode
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

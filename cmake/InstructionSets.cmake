@@ -1,0 +1,9 @@
+# The instruction sets for which kernels/cpu is compiled; the CPU backend picks one of them at run time. The second and third are
+# the levels v3 and v4 of x86-64. On other processors there is the baseline alone.
+set(tinytorch_isa_levels baseline)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
+  list(APPEND tinytorch_isa_levels avx2 avx512)
+  set(tinytorch_isa_flags_baseline -march=x86-64-v2)
+  set(tinytorch_isa_flags_avx2 -march=x86-64-v3)
+  set(tinytorch_isa_flags_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+endif()

@@ -1,0 +1,37 @@
+# What a user of the build may choose. Everything that is not the library itself is on only in a top-level build, so that a
+# project which adds TinyTorch as a subdirectory gets the library and nothing else.
+option(TINYTORCH_TESTS "Build the tests (needs GoogleTest and Python 3)" ${PROJECT_IS_TOP_LEVEL})
+option(TINYTORCH_BENCHMARKS "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
+option(TINYTORCH_EXAMPLES "Build the examples, validate and doctor among them" ${PROJECT_IS_TOP_LEVEL})
+option(TINYTORCH_INSTALL "Add the install rules" ${PROJECT_IS_TOP_LEVEL})
+option(TINYTORCH_WERROR "Treat warnings as errors (only in a top-level build)" OFF)
+set(TINYTORCH_SANITIZE "" CACHE STRING "Sanitizer: address (with undefined behaviour), thread, or empty")
+set(TINYTORCH_CUDA AUTO CACHE STRING "CUDA backend: AUTO, ON or OFF")
+set_property(CACHE TINYTORCH_SANITIZE PROPERTY STRINGS "" address thread)
+set_property(CACHE TINYTORCH_CUDA PROPERTY STRINGS AUTO ON OFF)
+
+if(NOT TINYTORCH_SANITIZE MATCHES "^(address|thread)?$")
+  message(FATAL_ERROR "TINYTORCH_SANITIZE is '${TINYTORCH_SANITIZE}': use address, thread, or leave it empty.")
+endif()
+# TINYTORCH_CUDA is settled here, so that asking for a backend which is not there is an error and not a surprise at run time.
+if(TINYTORCH_CUDA STREQUAL "AUTO")
+  message(STATUS "TinyTorch: building for CPU; version ${PROJECT_VERSION} contains no CUDA backend")
+elseif(TINYTORCH_CUDA)
+  message(FATAL_ERROR "TINYTORCH_CUDA=${TINYTORCH_CUDA}: version ${PROJECT_VERSION} of TinyTorch contains no CUDA backend. "
+                      "Use AUTO or OFF to build for CPU.")
+endif()
+
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+  if(NOT multi_config AND NOT CMAKE_BUILD_TYPE)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type: Release, Debug, RelWithDebInfo" FORCE)
+  endif()
+  if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    find_program(TINYTORCH_CCACHE ccache DOC "Compiler cache, used when found")
+    mark_as_advanced(TINYTORCH_CCACHE)
+    if(TINYTORCH_CCACHE)
+      set(CMAKE_CXX_COMPILER_LAUNCHER "${TINYTORCH_CCACHE}")
+    endif()
+  endif()
+endif()

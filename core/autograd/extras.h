@@ -1,0 +1,28 @@
+// Hooks and retained gradients of a node.
+#pragma once
+
+#include "core/autograd/node.h"
+
+namespace tinytorch {
+
+struct NodeExtras {
+  struct OneHook {
+    uint64_t id;
+    uint32_t output;
+    Hook hook;
+  };
+  std::vector<OneHook> hooks;
+  struct Retained {
+    uint32_t output;
+    Tensor grad;
+  };
+  std::vector<Retained> retained;
+  Tensor pending;                      // of a leaf with hooks: what has arrived in this pass
+  std::atomic<uint64_t> first_use{0};  // of a leaf: smallest seq of a node that reads it, 0 if none
+};
+
+NodeExtras& extras_of(Node* n);
+// Runs the hooks of one output on its complete gradient.
+void run_hooks(Node* n, uint32_t output, Tensor& grad);
+
+}  // namespace tinytorch

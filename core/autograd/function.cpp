@@ -1,0 +1,71 @@
+// Custom functions: a node whose gradient the user wrote.
+#include <tinytorch/autograd.h>
+
+#include <mutex>
+#include <set>
+
+#include "core/autograd/saved_tensor.h"
+
+namespace tinytorch {
+
+struct FunctionContext::Impl {
+  std::vector<Saved> saved;
+  uint64_t needs = 0;
+};
+
+void FunctionContext::save(std::vector<Tensor> tensors) {
+  impl_->saved.clear();
+  for (Tensor& t : tensors) impl_->saved.emplace_back(std::move(t));
+}
+std::vector<Tensor> FunctionContext::saved() const {
+  std::vector<Tensor> out;
+  for (const Saved& s : impl_->saved) out.push_back(s());
+  return out;
+}
+bool FunctionContext::needs_grad(int input) const { return input >= 0 && input < 64 && (impl_->needs >> input & 1); }
+
+namespace {
+const char* interned(const std::string& name) {  // node names live as long as the program
+  static auto* mutex = new std::mutex;
+  static auto* names = new std::set<std::string>;
+  std::lock_guard lock(*mutex);
+  return names->insert(name).first->c_str();
+}
+}  // namespace
+
+std::vector<Tensor> custom_function(const std::string& name, const std::vector<Tensor>& inputs, const ForwardFunction& forward, const BackwardFunction& backward) {
+  auto impl = std::make_shared<FunctionContext::Impl>();
+  bool wanted = false;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!recording(inputs[i])) continue;
+    wanted = true;
+    if (i < 64) impl->needs |= uint64_t{1} << i;
+  }
+  std::vector<Tensor> outputs;
+  {
+    NoGrad guard;
+    FunctionContext context(impl.get());
+    outputs = forward(context, inputs);
+  }
+  for (Tensor& out : outputs) {
+    check_defined(name.c_str(), out);
+    if (out.impl()->link || !out.impl()->refs.unique()) out = out.detach();  // an input handed through keeps its own history
+  }
+  if (!wanted) return outputs;
+  std::vector<const Tensor*> in;
+  for (const Tensor& t : inputs) in.push_back(&t);
+  const char* label = interned(name);
+  const size_t n_out = outputs.size(), n_in = inputs.size();
+  attach_list(outputs, label, in, [impl, backward, label, n_out, n_in](const Tensor* grads_out, Needs need, Tensor* grads_in) {
+    impl->needs = need.bits;
+    FunctionContext context(impl.get());
+    std::vector<Tensor> grads = backward(context, std::vector<Tensor>(grads_out, grads_out + n_out));
+    if (grads.size() != n_in)
+      throw AutogradError("[" + std::string(label) + "] backward returned " + std::to_string(grads.size()) + " gradients, needed: one for each of " + std::to_string(n_in) + " inputs");
+    for (size_t i = 0; i < n_in; ++i)
+      if (i >= 64 || need[static_cast<int>(i)]) grads_in[i] = std::move(grads[i]);
+  });
+  return outputs;
+}
+
+}  // namespace tinytorch

@@ -1,0 +1,15 @@
+// Everything a user of the library needs.
+#pragma once
+
+#include <tinytorch/autograd.h>
+#include <tinytorch/data.h>
+#include <tinytorch/device.h>
+#include <tinytorch/error.h>
+#include <tinytorch/io.h>
+#include <tinytorch/memory.h>
+#include <tinytorch/nn.h>
+#include <tinytorch/ops.h>
+#include <tinytorch/optim.h>
+#include <tinytorch/profiler.h>
+#include <tinytorch/random.h>
+#include <tinytorch/tensor.h>

@@ -1,0 +1,185 @@
+// Delivery of events to observers, and the ambient attributes of a thread. Subscribing and delivering share a reader-writer lock, so
+// that a subscription that has ended is never called again.
+#include "core/runtime/events.h"
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+#include <shared_mutex>
+
+namespace tinytorch {
+
+namespace detail {
+std::atomic<uint32_t> hooks{0};
+}
+
+namespace {
+
+struct Observers {
+  std::shared_mutex mutex;
+  std::vector<Observer*> list;
+};
+Observers& observers() {
+  static auto* o = new Observers;
+  return *o;
+}
+
+std::atomic<uint64_t> g_event_id{0};
+std::atomic<uint32_t> g_thread_number{0};
+
+struct Timing {
+  Stream* stream;
+  Event op;
+  Marker begin, end;
+};
+struct Timings {
+  std::mutex mutex;
+  std::vector<Timing> list;
+};
+Timings& timings() {
+  static auto* t = new Timings;
+  return *t;
+}
+
+const char* no_node() noexcept { return nullptr; }
+uint64_t no_event() noexcept { return 0; }
+
+}  // namespace
+
+const char* (*current_node_name)() noexcept = no_node;
+uint64_t (*current_node_event)() noexcept = no_event;
+
+const char* name_of(EventKind k) {
+  constexpr const char* kNames[] = {"op", "copy", "alloc", "free", "raw_alloc", "raw_free", "retag", "timing", "mark"};
+  return kNames[static_cast<int>(k)];
+}
+const char* name_of(Phase p) {
+  constexpr const char* kNames[] = {"forward", "backward", "optimizer"};
+  return kNames[static_cast<int>(p)];
+}
+const char* name_of(Category c) {
+  constexpr const char* kNames[] = {"unknown",         "parameter", "gradient", "activation",
+                                    "optimizer_state", "workspace", "input",    "other"};
+  return kNames[static_cast<int>(c)];
+}
+
+uint64_t next_event_id() noexcept { return g_event_id.fetch_add(1, std::memory_order_relaxed) + 1; }
+
+Subscription::Subscription(Observer& observer) : observer_(&observer) {
+  Observers& o = observers();
+  std::unique_lock lock(o.mutex);
+  o.list.push_back(observer_);
+  detail::hooks.fetch_or(detail::kObserved, std::memory_order_relaxed);
+}
+
+Subscription::~Subscription() {
+  Observers& o = observers();
+  std::unique_lock lock(o.mutex);
+  o.list.erase(std::find(o.list.begin(), o.list.end(), observer_));
+  if (o.list.empty()) detail::hooks.fetch_and(~detail::kObserved, std::memory_order_relaxed);
+}
+
+void emit(Event e) noexcept {
+  ThreadState& t = thread_state();
+  if (!t.thread_number) t.thread_number = g_thread_number.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (!e.id) e.id = next_event_id();
+  e.thread = t.thread_number;
+  if (e.kind != EventKind::timing) e.phase = t.current ? Phase::backward : static_cast<Phase>(t.phase);
+  if (e.category == Category::unknown) e.category = static_cast<Category>(t.category);
+  if (e.category == Category::unknown) e.category = e.phase == Phase::backward ? Category::gradient : Category::activation;
+  if (e.kind != EventKind::op && e.kind != EventKind::timing) e.op = t.op_id;
+  if (e.kind == EventKind::op) e.forward_op = current_node_event();
+  e.module = t.module ? t.module : "";
+  if (!e.start_ns && e.kind != EventKind::timing) e.start_ns = e.end_ns = now_ns();
+  Observers& o = observers();
+  std::shared_lock lock(o.mutex);
+  for (Observer* observer : o.list) observer->on_event(e);
+}
+
+void mark(const char* name) {
+  if (!observed()) return;
+  Event e;
+  e.kind = EventKind::mark;
+  e.name = name;
+  emit(e);
+}
+
+void keep_timing(DeviceState*, Stream* s, const Event& op, Marker begin, Marker end) noexcept {
+  Timings& t = timings();
+  std::lock_guard lock(t.mutex);
+  try {
+    t.list.push_back({s, op, begin, end});
+  } catch (const std::bad_alloc&) {  // this op keeps its host time only
+  }
+}
+
+void flush_timings(Stream* s) noexcept {
+  Timings& t = timings();
+  for (;;) {
+    Timing one;
+    {
+      std::lock_guard lock(t.mutex);
+      auto it = std::find_if(t.list.begin(), t.list.end(), [s](const Timing& x) { return x.stream == s; });
+      if (it == t.list.end()) return;
+      one = *it;
+      t.list.erase(it);
+    }
+    if (!observed()) continue;
+    Event e;
+    e.kind = EventKind::timing;
+    e.name = one.op.name;
+  e.phase = one.op.phase;
+    e.device = one.op.device;
+    e.op = one.op.id;
+    e.end_ns = static_cast<int64_t>(s->elapsed_us(one.begin, one.end) * 1000);
+    emit(e);
+  }
+}
+
+void emit_copy(DeviceState* d, size_t bytes, int64_t start_ns) noexcept {
+  Event e;
+  e.kind = EventKind::copy;
+  e.name = "copy";
+  e.device = d->name.c_str();
+  e.bytes = static_cast<int64_t>(bytes);
+  e.start_ns = start_ns;
+  e.end_ns = now_ns();
+  emit(e);
+}
+
+void emit_retag(DeviceState* d, const void* pointer, size_t bytes, Category category) noexcept {
+  Event e;
+  e.kind = EventKind::retag;
+  e.name = "retag";
+  e.device = d->name.c_str();
+  e.pointer = pointer;
+  e.bytes = static_cast<int64_t>(bytes);
+  e.category = category;
+  emit(e);
+}
+
+CategoryGuard::CategoryGuard(Category category) noexcept : before_(static_cast<Category>(thread_state().category)) {
+  thread_state().category = static_cast<uint8_t>(category);
+}
+CategoryGuard::~CategoryGuard() { thread_state().category = static_cast<uint8_t>(before_); }
+
+PhaseGuard::PhaseGuard(Phase phase) noexcept : before_(static_cast<Phase>(thread_state().phase)) {
+  thread_state().phase = static_cast<uint8_t>(phase);
+}
+PhaseGuard::~PhaseGuard() { thread_state().phase = static_cast<uint8_t>(before_); }
+
+ModuleScope::ModuleScope(const std::string& step) : before_(thread_state().module) {
+  if (!detail::hooks.load(std::memory_order_relaxed)) return;  // nobody looks
+  static auto* mutex = new std::mutex;
+  static auto* names = new std::set<std::string>;
+  std::string path = before_ && *before_ ? before_ + ("." + step) : step;
+  std::lock_guard lock(*mutex);
+  thread_state().module = names->insert(std::move(path)).first->c_str();
+}
+ModuleScope::~ModuleScope() { thread_state().module = before_; }
+const char* module_path() noexcept {
+  const char* m = thread_state().module;
+  return m ? m : "";
+}
+
+}  // namespace tinytorch

@@ -1,0 +1,33 @@
+// Memory seen from core: workspace of kernels, events of blocks, statistics of a device, and the report of an out of memory.
+#include <tinytorch/memory.h>
+
+#include "core/runtime/device_state.h"
+#include "core/runtime/events.h"
+
+namespace tinytorch {
+
+Workspace::Workspace(KernelContext& context, size_t bytes) : context_(context) {
+  CategoryGuard guard(Category::workspace);
+  block_ = context.allocator->allocate(bytes, *context.stream);
+}
+Workspace::~Workspace() {
+  CategoryGuard guard(Category::workspace);
+  context_.allocator->free(block_, *context_.stream);
+}
+
+void Allocator::emit_block(EventKind kind, const Block& block, Stream& stream) noexcept {
+  Event e;
+  e.kind = kind;
+  e.name = name_of(kind);
+  e.pointer = block.data;
+  e.bytes = static_cast<int64_t>(block.bytes);
+  e.device = device_label(stream.context().allocator);
+  emit(e);
+}
+
+MemoryStats memory_stats(const Device& device) { return device.state()->allocator->stats(); }
+void reset_peak_memory(const Device& device) { device.state()->allocator->reset_peak(); }
+void trim_memory(const Device& device, size_t keep) { device.state()->allocator->trim(keep); }
+void set_memory_limit(const Device& device, size_t bytes) { device.state()->allocator->set_limit(bytes); }
+
+}  // namespace tinytorch

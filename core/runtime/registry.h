@@ -1,0 +1,33 @@
+// The backends of this process: two linked in, the others opened as plugins when somebody first asks for them by name.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/runtime/device_state.h"
+
+namespace tinytorch {
+
+struct BackendEntry {
+  std::string name;
+  Backend* backend = nullptr;  // null: see unusable
+  Unusable unusable;
+  std::vector<DeviceState*> devices;
+};
+
+// Opens it if that was not tried yet; the entry lives as long as the program.
+BackendEntry& backend_entry(std::string_view name);
+
+// plugin.cpp: looks for libtinytorch_<name>.so and creates its backend; null with the reason.
+Backend* load_plugin(const std::string& name, Unusable& why_not);
+std::vector<std::string> plugin_names();  // found in the places where load_plugin looks
+
+// backends/builtin.cpp: the backends linked into libtinytorch.so.
+struct BuiltinBackend {
+  const char* name;
+  Backend* (*create)();
+};
+const std::vector<BuiltinBackend>& builtin_backends();
+
+}  // namespace tinytorch

@@ -1,0 +1,136 @@
+// Bytes and their lifetime. Blocks of some size stand in their device's list, so that an out of memory can say what is alive.
+#include <algorithm>
+#include <array>
+
+#include "core/runtime/events.h"
+#include "core/tensor/tensor_impl.h"
+
+namespace tinytorch {
+
+namespace {
+
+void list_storage(Storage* s) noexcept {
+  DeviceState* d = s->device;
+  std::lock_guard lock(d->mutex);
+  s->listed = true;
+  s->previous = nullptr;
+  s->next = d->listed;
+  if (d->listed) d->listed->previous = s;
+  d->listed = s;
+}
+
+void unlist_storage(Storage* s) noexcept {
+  DeviceState* d = s->device;
+  std::lock_guard lock(d->mutex);
+  (s->previous ? s->previous->next : d->listed) = s->next;
+  if (s->next) s->next->previous = s->previous;
+}
+
+Category ambient_category() {
+  const ThreadState& t = thread_state();
+  if (t.category) return static_cast<Category>(t.category);
+  return t.current ? Category::gradient : Category::activation;
+}
+
+[[noreturn]] TT_COLD void throw_out_of_memory(DeviceState* d, size_t bytes, const std::string& why) {
+  throw OutOfMemoryError("[allocate] " + std::to_string(bytes) + " bytes on " + d->name + ": " + why + "\n" + memory_report(d));
+}
+
+}  // namespace
+
+Storage* new_storage(DeviceState* d, size_t bytes) {
+  Stream* stream = current_stream(d);
+  auto* s = new (pool_get(sizeof(Storage))) Storage;
+  try {
+    s->block = d->allocator->allocate(bytes, *stream);
+  } catch (const OutOfMemoryError& e) {
+    pool_put(s, sizeof(Storage));
+    throw_out_of_memory(d, bytes, e.what());
+  } catch (...) {
+    pool_put(s, sizeof(Storage));
+    throw;
+  }
+  s->device = d;
+  s->stream = stream;
+  s->category = thread_state().category;
+  s->inference = thread_state().inference;
+  if (TT_UNLIKELY(bytes >= kListedBytes)) {
+    s->category = static_cast<uint8_t>(ambient_category());
+    list_storage(s);
+  }
+  return s;
+}
+
+void destroy(Storage* s) noexcept {
+  if (TT_UNLIKELY(s->listed)) unlist_storage(s);
+  if (TT_UNLIKELY(s->foreign != nullptr)) {
+    try {
+      if (s->foreign->deleter) s->foreign->deleter();
+    } catch (...) {  // a deleter must not throw; there is nobody to tell
+    }
+    delete s->foreign;
+  } else {
+    s->device->allocator->free(s->block, *s->stream);
+  }
+  s->~Storage();
+  pool_put(s, sizeof(Storage));
+}
+
+void destroy(TensorImpl* p) noexcept {
+  if (p->link) release_node(p->link);
+  release(p->storage);
+  pool_put(p, sizeof(TensorImpl));
+}
+
+namespace detail {
+void release(TensorImpl* p) noexcept {
+  if (p->refs.release()) destroy(p);
+}
+void retain(TensorImpl* p) noexcept { p->refs.retain(); }
+}  // namespace detail
+
+void retag(Storage* s, Category category) noexcept {
+  s->category = static_cast<uint8_t>(category);
+  if (observed()) emit_retag(s->device, s->block.data, s->block.bytes, category);
+}
+
+void record_cross_stream_use(Storage* s, Stream* stream) {
+  if (!s->foreign) s->device->allocator->record_use(s->block, *stream);
+}
+
+std::string memory_report(DeviceState* d) {
+  const MemoryStats stats = d->allocator->stats();
+  struct Large {
+    int64_t bytes;
+    uint8_t category;
+  };
+  constexpr size_t kLargest = 5;
+  std::array<Large, kLargest> largest{};
+  std::array<int64_t, kCategoryCount> by_category{};
+  int64_t listed = 0;
+  {
+    std::lock_guard lock(d->mutex);
+    for (const Storage* s = d->listed; s; s = s->next) {
+      const auto bytes = static_cast<int64_t>(s->block.bytes);
+      listed += bytes;
+      by_category[s->category] += bytes;
+      if (bytes > largest.back().bytes) {
+        largest.back() = {bytes, s->category};
+        std::sort(largest.begin(), largest.end(), [](const Large& a, const Large& b) { return a.bytes > b.bytes; });
+      }
+    }
+  }
+  std::string out = d->name + ": in use " + std::to_string(stats.in_use) + " bytes, cached " + std::to_string(stats.cached) + ", reserved " +
+                    std::to_string(stats.reserved) + "; by category:";
+  for (int i = 0; i < kCategoryCount; ++i) {
+    if (by_category[static_cast<size_t>(i)])
+      out += std::string(" ") + name_of(static_cast<Category>(i)) + " " + std::to_string(by_category[static_cast<size_t>(i)]) + ",";
+  }
+  out += " small tensors " + std::to_string(std::max<int64_t>(0, stats.in_use - listed)) + "; largest tensors:";
+  for (const Large& l : largest) {
+    if (l.bytes) out += " " + std::to_string(l.bytes) + " (" + name_of(static_cast<Category>(l.category)) + ")";
+  }
+  return out;
+}
+
+}  // namespace tinytorch

@@ -1,0 +1,144 @@
+// The gemm of one element type; included by gemm_f32.cpp and gemm_f64.cpp only.
+#pragma once
+
+#include "kernels/common/math.h"
+#include "kernels/cpu/gemm_blas.h"
+#include "kernels/cpu/gemm_own.h"
+#include "kernels/cpu/gemm_small.h"
+
+namespace tinytorch::TT_KERNEL_NS {
+
+template <class T>
+void apply_activation(Activation act, T* c, int64_t ldc, int64_t rows, int64_t cols) {
+  for (int64_t i = 0; i < rows; ++i, c += ldc) {
+    if (act == Activation::tanh) {
+      for (int64_t j = 0; j < cols; ++j) c[j] = tanh_of(c[j]);
+    } else if (act == Activation::sigmoid) {
+      for (int64_t j = 0; j < cols; ++j) c[j] = sigmoid_of(c[j]);
+    } else if (act == Activation::relu) {
+      for (int64_t j = 0; j < cols; ++j) c[j] = c[j] < 0 ? T{} : c[j];
+    }
+  }
+}
+
+template <class T>
+void pack_rows(const Gemm<T>& g, const RowPanels& panels, int64_t first, int64_t last, T* out) {
+  const int64_t kc = k_block(g.k);
+  for (int64_t p0 = 0; p0 < g.k; p0 += kc) {
+    const int64_t kb = smaller(kc, g.k - p0);
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t row = panels.begin(i), height = panels.begin(i + 1) - row;
+      T* to = out + panels.rows * p0 + row * kb;
+      if (g.ta) {
+        pack_copied(g.a + p0 * g.lda + row, g.lda, kb, height, height, to, height);
+      } else {
+        pack_transposed(g.a + row * g.lda + p0, g.lda, kb, height, height, to, height);
+      }
+    }
+  }
+}
+
+// All of it on this thread, operands where they are; only a block of B may be copied, to `b_block`.
+template <class T>
+TT_INLINE void own_gemm_here(const Gemm<T>& g, const OwnPlan<T>& plan, T* b_block) {
+  const RowPanels rows(g.m);
+  const OwnTask<T> task{g, plan, rows, 0, nullptr};
+  for (int64_t c0 = 0; c0 < g.n; c0 += plan.block_cols) task.run(0, rows.count, c0, smaller(g.n, c0 + plan.block_cols), b_block);
+}
+
+template <class T>
+void own_gemm(KernelContext& context, const Gemm<T>& g) {
+  const OwnPlan<T> plan(g);
+  const int64_t tasks = plan.col_tasks * plan.row_tasks, b_elements = plan.b_elements(g.k);
+  if (!plan.pack_a && tasks == 1) {
+    constexpr int64_t kOnStack = 4096 / static_cast<int64_t>(sizeof(T));
+    if (b_elements <= kOnStack) {
+      alignas(kVecBytes) T b_block[kOnStack];
+      own_gemm_here(g, plan, b_block);
+      return;
+    }
+    Workspace scratch(context, static_cast<size_t>(b_elements) * sizeof(T));
+    own_gemm_here(g, plan, scratch.as<T>());
+    return;
+  }
+  const int64_t panels = RowPanels(g.m).count, chunks = ceil_div(panels, plan.chunk_panels);
+  const int slots = static_cast<int>(smaller<int64_t>(tasks, cpu::slot_count()));
+  const int64_t chunk_rows = smaller(g.m, ceil_div(panels, chunks) * kTileRows);
+  const int64_t a_elements = plan.pack_a ? (chunk_rows * g.k + 63) / 64 * 64 : 0;
+  Workspace scratch(context, static_cast<size_t>(a_elements + slots * b_elements) * sizeof(T));
+  T *const packed = plan.pack_a ? scratch.as<T>() : nullptr, *const b_blocks = scratch.as<T>() + a_elements;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const int64_t row0 = task_begin(g.m, chunk, chunks), row1 = task_begin(g.m, chunk + 1, chunks);
+    const RowPanels rows(row1 - row0);
+    if (packed) {
+      Gemm<T> part = g;
+      part.m = rows.rows;
+      part.a = g.ta ? g.a + row0 : g.a + row0 * g.lda;
+      const int64_t pack_tasks = tasks_for(rows.rows * g.k * static_cast<int64_t>(sizeof(T)), kGrainBytes, rows.count);
+      parallel_for(context, pack_tasks, [&](int64_t task) {
+        pack_rows(part, rows, task_begin(rows.count, task, pack_tasks), task_begin(rows.count, task + 1, pack_tasks), packed);
+      });
+    }
+    const OwnTask<T> task{g, plan, rows, row0, packed};
+    parallel_for_slots(context, tasks, slots, [&](int64_t index, int slot) {
+      const int64_t c = index / plan.row_tasks, r = index % plan.row_tasks;
+      task.run(task_begin(rows.count, r, plan.row_tasks), task_begin(rows.count, r + 1, plan.row_tasks), c * plan.block_cols,
+               smaller(g.n, (c + 1) * plan.block_cols), b_blocks + slot * b_elements);
+    });
+  }
+}
+
+// A row or column stored as a matrix of one column or row is both.
+template <class T>
+TT_INLINE Gemm<T> normalized(Gemm<T> g) {
+  if (g.m == 1 && g.ta && g.lda == 1) {
+    g.ta = false;
+    g.lda = g.k;
+  }
+  if (g.n == 1 && !g.tb && g.ldb == 1) {
+    g.tb = true;
+    g.ldb = g.k;
+  }
+  return g;
+}
+
+template <class T>
+void own_engine(KernelContext& context, const Gemm<T>& given) {
+  if (given.m > 1 && given.n > 1 && is_small(given)) return small_gemm(given);
+  const Gemm<T> g = normalized(given);
+  if (is_dot(g)) return dot_gemm(context, g);
+  if (is_small(g)) return small_gemm(g);
+  own_gemm(context, g);
+}
+
+template <class T>
+void gemm(KernelContext& context, const Gemm<T>& g) {
+  if (g.m == 0 || g.n == 0) return;
+  if (uses_blas<T>(g.m, g.n, g.k)) {
+    blas_gemm(context, g);
+  } else {
+    own_engine(context, g);
+  }
+}
+
+template <class T>
+void gemm_batch(KernelContext& context, const Gemm<T>& g, int64_t batch, int64_t stride_a, int64_t stride_b, int64_t stride_c) {
+  const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
+  const auto one = [&](int64_t i) {
+    Gemm<T> part = g;
+    part.a += i * stride_a;
+    part.b += i * stride_b;
+    part.c += i * stride_c;
+    gemm(context, part);
+  };
+  if (batch == 1 || flops >= 8.0 * static_cast<double>(kTaskFlops)) {  // each has work enough for all threads
+    for (int64_t i = 0; i < batch; ++i) one(i);
+    return;
+  }
+  const int64_t tasks = tasks_for(static_cast<int64_t>(flops * static_cast<double>(batch)), 2 * kGrainFlops, smaller<int64_t>(batch, 64));
+  parallel_for(context, tasks, [&](int64_t task) {
+    for (int64_t i = task_begin(batch, task, tasks); i < task_begin(batch, task + 1, tasks); ++i) one(i);
+  });
+}
+
+}  // namespace tinytorch::TT_KERNEL_NS

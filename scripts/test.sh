@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# From a fresh clone to tested: installs what is missing, builds into build/, runs all tests. Arguments go to ctest, for example
+# `scripts/test.sh -L ops` or `scripts/test.sh -R conv2d`. With CI=true, warnings are errors.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+options=()
+[[ ${CI:-} != true ]] || options+=(-DTINYTORCH_WERROR=ON)
+"$root/scripts/setup.sh" "${options[@]}"
+exec ctest --test-dir "$root/build" --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"

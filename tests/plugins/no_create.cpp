@@ -1,0 +1,4 @@
+// A descriptor without a create function.
+#include <tinytorch/backend/backend.h>
+
+TT_BACKEND_PLUGIN(nullptr);
