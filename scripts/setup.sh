@@ -15,8 +15,6 @@ install_packages \
   "nlohmann-json3-dev=headers of model files" \
   "libopenblas0-serial=matrix products, opened at run time" \
   "libgtest-dev=tests" \
-  "libbenchmark-dev=benchmarks" \
-  "pkgconf=test of the installed package" \
   "python3=checks of the source tree"
 
 if [[ ! -f build/build.ninja ]]; then

@@ -3,6 +3,10 @@
 # `scripts/test.sh -L ops` or `scripts/test.sh -R conv2d`. With CI=true, warnings are errors.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$root/scripts/packages.sh"
+install_packages \
+  "pkgconf=test of the installed package" \
+  "libopenblas0-pthread=test of a host program that has a threaded BLAS of its own"
 options=()
 [[ ${CI:-} != true ]] || options+=(-DTINYTORCH_WERROR=ON)
 "$root/scripts/setup.sh" "${options[@]}"

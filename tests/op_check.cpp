@@ -1,4 +1,5 @@
-// Tolerances of op cases: ulps of the rounded oracle, or eps times the sum of the terms' sizes, which the oracle computes too.
+// Tolerances of op cases: ulps of the rounded oracle, or eps times the sum of the terms' sizes,
+// which the oracle computes too.
 #include "tests/op_check.h"
 
 #include <cmath>
@@ -46,11 +47,15 @@ bool agrees(double got, double want, const Tolerance& t, const Format& f, double
   if (t.kind == Tolerance::Kind::exact || std::isnan(got)) return false;
   double slack = t.kind == Tolerance::Kind::ulps ? t.factor * ulp_of(exact, f)
                                                  : t.factor * std::ldexp(1.0, 1 - f.digits) * size;
-  if (t.kind == Tolerance::Kind::terms) slack += std::ldexp(1.0, f.least);  // a product may be subnormal
+  if (t.kind == Tolerance::Kind::terms)
+    slack += std::ldexp(1.0, f.least);  // a product may be subnormal
   // At the edge of the range one of the two may have overflowed.
   const double g = std::isinf(got) ? std::copysign(f.largest, got) : got;
   const double w = std::isinf(exact) ? std::copysign(f.largest, exact) : want;
-  return std::isinf(size) ? std::isfinite(size) : std::fabs(g - w) <= slack + (std::isinf(exact) || std::isinf(got) ? 4 * ulp_of(f.largest, f) : 0);
+  return std::isinf(size)
+             ? std::isfinite(size)
+             : std::fabs(g - w) <=
+                   slack + (std::isinf(exact) || std::isinf(got) ? 4 * ulp_of(f.largest, f) : 0);
 }
 
 std::string message(size_t result, size_t element, double got, double want, double size) {
@@ -61,11 +66,14 @@ std::string message(size_t result, size_t element, double got, double want, doub
   return s.str();
 }
 
-std::string compare_real(size_t at, const Tensor& got, const std::vector<double>& want, const Tensor& terms, const Tolerance& t) {
+std::string compare_real(size_t at, const Tensor& got, const std::vector<double>& want,
+                         const Tensor& terms, const Tolerance& t) {
   const Format f = format_of(got.dtype());
   const std::vector<double> g = got.to_vector<double>();
-  const std::vector<double> size = terms ? expand(terms, got.shape()).to_vector<double>() : std::vector<double>{};
-  if (g.size() != want.size()) return "result " + std::to_string(at) + " has another number of elements";
+  const std::vector<double> size =
+      terms ? expand(terms, got.shape()).to_vector<double>() : std::vector<double>{};
+  if (g.size() != want.size())
+    return "result " + std::to_string(at) + " has another number of elements";
   for (size_t i = 0; i < g.size(); ++i) {
     const double s = size.empty() ? 0 : size[i];
     if (!agrees(g[i], want[i], t, f, s)) return message(at, i, g[i], want[i], s);
@@ -77,8 +85,8 @@ std::string compare_whole(size_t at, const Tensor& got, const std::vector<int64_
   const std::vector<int64_t> g = got.to_vector<int64_t>();
   for (size_t i = 0; i < g.size(); ++i)
     if (g[i] != want[i])
-      return "result " + std::to_string(at) + ", element " + std::to_string(i) + ": got " + std::to_string(g[i]) + ", expected " +
-             std::to_string(want[i]);
+      return "result " + std::to_string(at) + ", element " + std::to_string(i) + ": got " +
+             std::to_string(g[i]) + ", expected " + std::to_string(want[i]);
   return {};
 }
 
@@ -100,22 +108,30 @@ Expected expected_of(const OpCase& c) {
   return e;
 }
 
-std::string difference(const OpCase& c, const Tensors& got, const Expected& e, const std::vector<HostArray>* host) {
+std::string difference(const OpCase& c, const Tensors& got, const Expected& e,
+                       const std::vector<HostArray>* host) {
   const size_t count = host ? host->size() : e.results.size();
-  if (got.size() != count) return "another number of results: " + std::to_string(got.size()) + ", not " + std::to_string(count);
+  if (got.size() != count)
+    return "another number of results: " + std::to_string(got.size()) + ", not " +
+           std::to_string(count);
   for (size_t i = 0; i < count; ++i) {
     const Shape shape = host ? (*host)[i].shape : e.results[i].shape();
     if (!(got[i].shape() == shape))
-      return "result " + std::to_string(i) + " has shape " + got[i].shape().str() + ", not " + shape.str();
+      return "result " + std::to_string(i) + " has shape " + got[i].shape().str() + ", not " +
+             shape.str();
     if (!c.values) continue;
     std::string wrong;
     if (is_floating(got[i].dtype())) {
-      // The loops round as well, and add in another order: they get one part of the tolerance for themselves.
+      // The loops round as well, and add in another order: they get one part of the tolerance for
+      // themselves.
       Tolerance t = c.tolerance;
-      if (host) t = {t.kind == Tolerance::Kind::exact ? Tolerance::Kind::ulps : t.kind, t.factor + 1, {}};
-      wrong = compare_real(i, got[i], host ? (*host)[i].v : e.results[i].to_vector<double>(), e.terms.empty() ? Tensor() : e.terms[i], t);
+      if (host)
+        t = {t.kind == Tolerance::Kind::exact ? Tolerance::Kind::ulps : t.kind, t.factor + 1, {}};
+      wrong = compare_real(i, got[i], host ? (*host)[i].v : e.results[i].to_vector<double>(),
+                           e.terms.empty() ? Tensor() : e.terms[i], t);
     } else if (host) {
-      wrong = compare_whole(i, got[i], std::vector<int64_t>((*host)[i].v.begin(), (*host)[i].v.end()));
+      wrong =
+          compare_whole(i, got[i], std::vector<int64_t>((*host)[i].v.begin(), (*host)[i].v.end()));
     } else {
       wrong = compare_whole(i, got[i], e.results[i].to_vector<int64_t>());
     }
@@ -139,12 +155,14 @@ Tensors with_gradients(const OpCase& c, const Device& device, bool wide) {
     outputs.push_back(r);
     // Weights of both signs that depend on the place alone.
     const Tensor place = arange(r.numel(), {.dtype = r.dtype()});
-    weights.push_back(sub(remainder(mul(place, 3), full({}, 7, {.dtype = r.dtype()})), 2.75).reshape(r.shape()));
+    weights.push_back(
+        sub(remainder(mul(place, 3), full({}, 7, {.dtype = r.dtype()})), 2.75).reshape(r.shape()));
   }
   Tensors all;
   for (const Tensor& r : results) all.push_back(r.detach());
   if (!outputs.empty())
-    for (Tensor& g : grad(outputs, leaves, weights, {.allow_unused = true})) all.push_back(std::move(g));
+    for (Tensor& g : grad(outputs, leaves, weights, {.allow_unused = true}))
+      all.push_back(std::move(g));
   return all;
 }
 

@@ -133,7 +133,9 @@ TEST_P(AllocationFailure, OfEveryNew) {
       ASSERT_TRUE(grad_enabled()) << "allocation " << k;
       if (!fired) break;
       // A refused allocation may be made good (a cache that could not grow); then the step is done.
-      if (outcome == Outcome::failed || k % 16 == 0) ASSERT_EQ(trainer.loss(false), want) << "after allocation " << k;
+      if (outcome == Outcome::failed || k % 16 == 0) {
+        ASSERT_EQ(trainer.loss(false), want) << "after allocation " << k;
+      }
       trainer.forget();
     }
     RecordProperty(fused ? "fused" : "composed", static_cast<int>(k));
@@ -193,7 +195,9 @@ TEST_P(AllocationFailure, OfTheBackendByALimit) {
     ASSERT_EQ(memory_stats(device_).in_use, live) << "limit of " << extra << " bytes";
     if (outcome == Outcome::done) break;
     ++failures;
-    if (failures % 8 == 0) ASSERT_EQ(trainer.loss(false), want);
+    if (failures % 8 == 0) {
+      ASSERT_EQ(trainer.loss(false), want);
+    }
     trainer.forget();
     ASSERT_LT(extra, size_t{64} << 20);
   }

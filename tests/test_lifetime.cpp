@@ -26,7 +26,7 @@ namespace {
 struct Globals {
   std::map<std::string, Tensor> leaves, results;
   std::map<std::string, Generator> generators;
-  std::map<std::string, std::unique_ptr<Stream>> streams;
+  std::map<std::string, std::shared_ptr<Stream>> streams;
 };
 Globals globals;
 thread_local Tensor thread_local_tensor;
@@ -203,7 +203,9 @@ TEST_P(Lifetime, TheHostsBlasIsIntact) {
   host.join();
   EXPECT_EQ(meanwhile, before);
   EXPECT_EQ(product(), before);
-  if (get) EXPECT_EQ(get(), threads);
+  if (get) {
+    EXPECT_EQ(get(), threads);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Forward checks made from the op cases, for every op on every device: values against the oracle, dtypes, shapes, inputs left alone,
-// nothing leaked, the same bits with one thread and two. Gradients are in test_op_gradients.cpp.
+// Forward checks made from the op cases, for every op on every device: values against the oracle,
+// dtypes, shapes, inputs left alone, nothing leaked, the same bits with one thread and two.
+// Gradients are in test_op_gradients.cpp.
 #include <cstring>
 
 #include "tests/op_check.h"
@@ -13,7 +14,10 @@ using Param = std::tuple<std::string, std::string>;  // device, op
 
 class OpForward : public ::testing::TestWithParam<Param> {
  protected:
-  OpForward() : device_(std::get<0>(GetParam())), guard_(device_), cases_(cases_of(std::get<1>(GetParam()))) {}
+  OpForward()
+      : device_(std::get<0>(GetParam())),
+        guard_(device_),
+        cases_(cases_of(std::get<1>(GetParam()))) {}
   Device device_;
   DeviceGuard guard_;
   std::vector<const OpCase*> cases_;
@@ -25,7 +29,10 @@ std::string title(const ::testing::TestParamInfo<Param>& info) {
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
   return t;
 }
-INSTANTIATE_TEST_SUITE_P(, OpForward, ::testing::Combine(::testing::ValuesIn(test_devices()), ::testing::ValuesIn(case_ops())), title);
+INSTANTIATE_TEST_SUITE_P(, OpForward,
+                         ::testing::Combine(::testing::ValuesIn(test_devices()),
+                                            ::testing::ValuesIn(case_ops())),
+                         title);
 
 std::vector<HostArray> host_arrays(const Tensors& in) {
   std::vector<HostArray> out;
@@ -72,7 +79,8 @@ TEST_P(OpForward, AgreesWithOracle) {
       EXPECT_EQ(difference(*c, got, expected), "") << (fused ? "fused" : "composed");
       if (c->oracle) {
         const std::vector<HostArray> loops = c->oracle(host_arrays(in));
-        EXPECT_EQ(difference(*c, got, expected, &loops), "") << "plain loops, " << (fused ? "fused" : "composed");
+        EXPECT_EQ(difference(*c, got, expected, &loops), "")
+            << "plain loops, " << (fused ? "fused" : "composed");
       }
     }
   }
@@ -146,7 +154,8 @@ TEST_P(OpForward, SameBitsAgainAndWithTwoThreads) {
       ASSERT_EQ(one.size(), two.size());
       for (size_t i = 0; i < one.size(); ++i) {
         if (!one[i]) continue;
-        EXPECT_TRUE(same_bits(one[i], two[i])) << "result or gradient " << i << (fused ? ", fused" : ", composed");
+        EXPECT_TRUE(same_bits(one[i], two[i]))
+            << "result or gradient " << i << (fused ? ", fused" : ", composed");
       }
     }
   }

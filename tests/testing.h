@@ -1,5 +1,6 @@
 // What the tests share: the devices under test, guards, and checks of errors and live memory.
-// TINYTORCH_TEST_DEVICES chooses the devices, for example "cpu" or "late"; the default is "cpu,reference".
+// TINYTORCH_TEST_DEVICES chooses the devices, for example "cpu" or "late"; the default is
+// "cpu,reference".
 #pragma once
 
 #include <gtest/gtest.h>
@@ -37,9 +38,8 @@ inline std::string device_title(const ::testing::TestParamInfo<std::string>& inf
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
   return t;
 }
-#define TT_ON_EVERY_DEVICE(Suite)                                                        \
-  INSTANTIATE_TEST_SUITE_P(, Suite,                                                      \
-                           ::testing::ValuesIn(::tinytorch::testing::test_devices()),    \
+#define TT_ON_EVERY_DEVICE(Suite)                                                              \
+  INSTANTIATE_TEST_SUITE_P(, Suite, ::testing::ValuesIn(::tinytorch::testing::test_devices()), \
                            ::tinytorch::testing::device_title)
 
 class FusedGuard {
@@ -69,7 +69,9 @@ class NothingLeaks {
  public:
   explicit NothingLeaks(const Device& device, std::string what = "")
       : device_(device), what_(std::move(what)), before_(live()) {}
-  ~NothingLeaks() { EXPECT_EQ(live(), before_) << what_ << ": live bytes changed on " << device_.name(); }
+  ~NothingLeaks() {
+    EXPECT_EQ(live(), before_) << what_ << ": live bytes changed on " << device_.name();
+  }
   NothingLeaks(const NothingLeaks&) = delete;
   NothingLeaks& operator=(const NothingLeaks&) = delete;
 

@@ -48,8 +48,10 @@ class Ready {
     if (at_ != inline_.data()) delete[] at_;
   }
   bool empty() const { return size_ == 0; }
-  void push(Node* n) {
+  void make_room() {  // for one push, which then cannot fail
     if (size_ == capacity_) grow();
+  }
+  void push(Node* n) noexcept {
     at_[size_++] = n;
     if (size_ > 1) std::push_heap(at_, at_ + size_, older);
   }
@@ -69,6 +71,17 @@ class Ready {
   std::array<Node*, 32> inline_;
   Node** at_ = inline_.data();
   size_t size_ = 0, capacity_ = 32;
+};
+
+// A reference to a node that somebody has to release, also when an allocation fails on the way.
+struct NodeRef {
+  Node* n = nullptr;
+  explicit NodeRef(Node* owned) : n(owned) {}
+  NodeRef(NodeRef&& o) noexcept : n(std::exchange(o.n, nullptr)) {}
+  NodeRef& operator=(NodeRef&&) = delete;
+  ~NodeRef() {
+    if (n) release(n);
+  }
 };
 
 // Nobody else can see it: it may be taken or changed.
@@ -129,7 +142,7 @@ class Pass {
  private:
   void visit(Node* n);
   void finish_leaf(Node* n);
-  void deliver(const Edge& e, Tensor&& g, bool owned);
+  void deliver(const Edge& e, Tensor&& g, NodeRef edge_reference);
   bool needed(const Node* n) const { return !inputs_ || needed_.count(n) != 0; }
   void capture(const Node* n, uint32_t output, const Tensor& g);
 
@@ -153,36 +166,26 @@ void Pass::start(const Tensor& output, const Tensor& grad) {
     throw AutogradError("[backward] gradient " + show(view_of(g)) + ", needed: the shape of " + show(view_of(output)));
   }
   if (!fits(g, n->output(output.impl()->output))) make_fit(g, n->output(output.impl()->output), "backward");
-  deliver({n, output.impl()->output}, std::move(g), false);
+  deliver({n, output.impl()->output}, std::move(g), NodeRef(nullptr));
 }
 
-// Hands a gradient to the node that made the tensor. `owned`: the edge's reference to the node passes to us.
-void Pass::deliver(const Edge& e, Tensor&& g, bool owned) {
+// Hands a gradient to the node that made the tensor. The edge's reference comes along where the graph is not kept.
+void Pass::deliver(const Edge& e, Tensor&& g, NodeRef edge_reference) {
   Node* n = e.node;
-  if (n->leaf && (inputs_ || !n->extras)) {
-    if (inputs_) {
-      for (size_t i = 0; i < inputs_->size(); ++i)
-        if ((*inputs_)[i].impl()->link == n) accumulate((*results_)[i], Tensor(g), false);
-    } else {
-      accumulate(n->first.grad, std::move(g), true);
-    }
-    if (owned) release(n);
+  if (n->leaf && inputs_) {
+    for (size_t i = 0; i < inputs_->size(); ++i)
+      if ((*inputs_)[i].impl()->link == n) accumulate((*results_)[i], Tensor(g), false);
     return;
   }
-  bool waiting = false;
-  if (n->leaf) {
-    waiting = n->extras->pending.defined();
-    accumulate(n->extras->pending, std::move(g), false);
-  } else {
-    for (uint32_t i = 0; i < n->n_outputs && !waiting; ++i) waiting = n->output(i).grad.defined();
-    accumulate(n->output(e.output).grad, std::move(g), false);
-  }
-  if (!waiting) {
-    if (!owned) n->refs.retain();
-    ready_.push(n);
-  } else if (owned) {
-    release(n);
-  }
+  if (n->leaf && !n->extras) return accumulate(n->first.grad, std::move(g), true);
+  ready_.make_room();
+  bool waiting = n->leaf && n->extras->pending.defined();
+  for (uint32_t i = 0; !n->leaf && i < n->n_outputs && !waiting; ++i) waiting = n->output(i).grad.defined();
+  accumulate(n->leaf ? n->extras->pending : n->output(e.output).grad, std::move(g), false);
+  if (waiting) return;
+  if (!edge_reference.n) n->refs.retain();
+  edge_reference.n = nullptr;  // the heap's now
+  ready_.push(n);
 }
 
 void Pass::capture(const Node* n, uint32_t output, const Tensor& g) {
@@ -246,8 +249,7 @@ void Pass::visit(Node* n) {
       const NodeOutput& o = e.node->output(e.output);
       if (TT_UNLIKELY(!fits(g, o) || device_of(g) != o.device)) make_fit(g, o, n->op);
       const Edge edge = e;
-      if (!keep_) e.node = nullptr;
-      deliver(edge, std::move(g), !keep_);
+      deliver(edge, std::move(g), NodeRef(keep_ ? nullptr : std::exchange(e.node, nullptr)));
     } else if (!keep_) {
       release(std::exchange(e.node, nullptr));
     }

@@ -15,6 +15,19 @@ Pool2dParams params_of(std::array<int64_t, 2> kernel, const Pool2dOptions& o) {
   return {{kernel[0], kernel[1]}, {stride[0], stride[1]}, {o.padding[0], o.padding[1]}, {o.dilation[0], o.dilation[1]}, o.count_include_pad};
 }
 
+// Dilated windows can have all their taps in the padding.
+bool every_window_hits(const Pool2dParams& p, int axis, int64_t size, int64_t outputs) {
+  for (int64_t o = 0; o < outputs; ++o) {
+    bool hit = false;
+    for (int64_t k = 0; k < p.kernel[axis] && !hit; ++k) {
+      const int64_t at = o * p.stride[axis] - p.padding[axis] + k * p.dilation[axis];
+      hit = at >= 0 && at < size;
+    }
+    if (!hit) return false;
+  }
+  return true;
+}
+
 Shape output_shape(const char* op, const Tensor& x, const Pool2dParams& p) {
   check_defined(op, x);
   check_floating(op, x);
@@ -31,6 +44,7 @@ Shape output_shape(const char* op, const Tensor& x, const Pool2dParams& p) {
     const int64_t span = s[2 + i] + 2 * p.padding[i] - p.dilation[i] * (p.kernel[i] - 1) - 1;
     if (span < 0 || s[2 + i] < 1) fail("an input at least as large as the dilated kernel");
     out.push_back(span / p.stride[i] + 1);
+    if (p.dilation[i] > 1 && !every_window_hits(p, i, s[2 + i], out[2 + i])) fail("windows that each hold an element; these step over the input");
   }
   return out;
 }

@@ -173,7 +173,7 @@ TT_BINARY_WORD(remainder, Itself, remainder_of(a, b), exact::remainder(a, b));
 TT_BINARY_WORD(div, Itself, a / b, a / b);
 TT_BINARY_WORD(pow, Itself, pow_of(a, b), std::pow(a, b));
 // g (1 - y^2) as (1 - |y|) g (1 + |y|): nothing cancels, nothing overflows.
-TT_BINARY_WORD(tanh_grad, Itself, (T(1) - abs_of(b)) * a * (T(1) + abs_of(b)), a*(1 - b * b));
+TT_BINARY_WORD(tanh_grad, Itself, (T(1) - abs_of(b)) * a * (T(1) + abs_of(b)), a*(1 - b) * (1 + b));
 TT_BINARY_WORD(sigmoid_grad, Itself, a* b*(T(1) - b), a* b*(1 - b));
 TT_BINARY_WORD(relu_grad, Itself, b > T(0) ? a : T(0), b > 0 ? a : E(0));
 TT_BINARY_WORD(gelu_grad, Itself, static_cast<T>(a * gelu_slope(static_cast<double>(b))), a* exact::gelu_slope(b));

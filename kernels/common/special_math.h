@@ -211,11 +211,12 @@ TT_HD float pow_of_positive(float a, float b) {
 template <class T>
 TT_HD T pow_of(T x, T y) {
   const T a = abs_of(x);
-  T r = pow_of_positive(a, y);
+  // An exponent of 2^66 already takes the number next to 1 out of range; a larger one would overflow on the way.
+  const T limit = T(0x1p66), up = y > limit ? limit : y, exponent = up < -limit ? -limit : up;
+  T r = pow_of_positive(a, exponent);
   const bool integer = floor_of(y) == y, odd = integer & (floor_of(y * T(0.5)) != y * T(0.5));
   r = (x < T(0)) & (a < kInfinity<T>) & !integer ? kNaN<T> : r;
   r = odd ? with_sign_of(r, x) : r;  // NaN is no odd integer and stays what it is
-  r = (a == T(1)) & (abs_of(y) == kInfinity<T>) ? T(1) : r;
   return (x == T(1)) | (y == T(0)) ? T(1) : r;
 }
 

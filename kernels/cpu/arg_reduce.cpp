@@ -58,7 +58,7 @@ void arg_reduce_of(KernelContext& ctx, const View* values, const View& indices, 
         T best;
         loops->range(&best, x + o * n, row, 0, n);
         index[o] = first_equal(x + o * n, n, best);
-        if (value) value[o] = best;
+        if (value) value[o] = x[o * n + index[o]];  // of +0 and -0 the first, as the index says
       }
     });
     return;

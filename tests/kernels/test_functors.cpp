@@ -151,8 +151,9 @@ E gelu_terms(E g, E x) {
 }
 template <class E>
 E gelu_tanh_terms(E g, E x) {
-  const E slope = std::fabs(exact::gelu_tanh_slope(x));
-  return std::fabs(g) * (std::fabs(x) < 1 ? std::max(slope, E(0.4)) : slope);
+  if (!(std::fabs(x) < 10)) return std::fabs(g * exact::gelu_tanh_slope(x));  // one term is left
+  const E t = exact::gelu_tanh_argument(x), s = exact::sigmoid(t);
+  return std::fabs(g) * (s + std::fabs(exact::gelu_tanh_slope(x) - s));
 }
 
 TEST_P(Functors, Gradients) {

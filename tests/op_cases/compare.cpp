@@ -4,7 +4,8 @@
 namespace tinytorch::op_cases {
 namespace {
 
-OpCase plain(const std::string& op, const std::string& variant, std::vector<Input> inputs, Run run) {
+OpCase plain(const std::string& op, const std::string& variant, std::vector<Input> inputs,
+             Run run) {
   return {.op = op,
           .variant = variant,
           .inputs = std::move(inputs),
@@ -31,8 +32,10 @@ Cases compare_cases() {
     const auto run = [f = row.f](const Tensors& in) { return Tensors{f(in[0], in[1])}; };
     const std::string op = std::string(row.op) + "(Tensor,Tensor)";
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::i64, Dtype::i32})
-      cases.push_back(plain(op, std::string("of_") + name_of(d), {list(left, d), list(right, d)}, run));
-    cases.push_back(plain(op, "of_u8", {ints({9}, 0, 4, Dtype::u8), ints({9}, 0, 4, Dtype::u8)}, run));
+      cases.push_back(
+          plain(op, std::string("of_") + name_of(d), {list(left, d), list(right, d)}, run));
+    cases.push_back(
+        plain(op, "of_u8", {ints({9}, 0, 4, Dtype::u8), ints({9}, 0, 4, Dtype::u8)}, run));
     cases.push_back(plain(op, "of_bool", {bools({9}), bools({9})}, run));
     cases.push_back(plain(op, "promotes", {ints({9}, 0, 4), real({9}, 0, 4)}, run));
     cases.push_back(plain(op, "broadcasts", {ints({3, 1}, 0, 4), ints({4}, 0, 4)}, run));
@@ -70,7 +73,8 @@ Cases compare_cases() {
 
 Cases in_place_cases() {
   Cases cases;
-  const auto add_case = [&](const std::string& op, const std::string& variant, std::vector<Input> inputs,
+  const auto add_case = [&](const std::string& op, const std::string& variant,
+                            std::vector<Input> inputs,
                             std::function<void(Tensor&, const Tensors&)> change, double ulp = 1) {
     OpCase c = plain("Tensor::" + op, variant, std::move(inputs), [change](const Tensors& in) {
       Tensor t = in[0].clone();
@@ -110,8 +114,9 @@ Cases in_place_cases() {
     std::function<void(Tensor&, const Tensors&)> change;
     bool two;
   };
-  for (const Row& r : {Row{"fill_", fill, false}, Row{"zero_", zero, false}, Row{"copy_", copy, true},
-                       Row{"add_(Tensor,double)", add, true}, Row{"sub_", sub, true}, Row{"mul_(Tensor)", mul, true},
+  for (const Row& r : {Row{"fill_", fill, false}, Row{"zero_", zero, false},
+                       Row{"copy_", copy, true}, Row{"add_(Tensor,double)", add, true},
+                       Row{"sub_", sub, true}, Row{"mul_(Tensor)", mul, true},
                        Row{"div_", div, true}, Row{"add_(Scalar)", add_number, false},
                        Row{"mul_(Scalar)", mul_number, false}, Row{"clamp_", clamp, false}}) {
     const auto both = [&](const Input& a, const Input& b) {
@@ -139,7 +144,8 @@ Cases in_place_cases() {
   cases.push_back(alpha);
   add_case("fill_", "of_i64", {ints({4}, 0, 9)}, [](Tensor& t, const Tensors&) { t.fill_(-7); });
   add_case("fill_", "of_bool", {bools({4})}, [](Tensor& t, const Tensors&) { t.fill_(true); });
-  add_case("add_(Scalar)", "of_i32", {ints({4}, 0, 9, Dtype::i32)}, [](Tensor& t, const Tensors&) { t.add_(3); });
+  add_case("add_(Scalar)", "of_i32", {ints({4}, 0, 9, Dtype::i32)},
+           [](Tensor& t, const Tensors&) { t.add_(3); });
   add_case("mul_(Tensor)", "of_i64", {ints({4}, 0, 9), ints({4}, -3, 3)}, mul);
   // Between dtypes, as copy and as cast; float to int saturates and NaN gives 0.
   for (int from = 0; from < kDtypeCount; ++from)
@@ -147,9 +153,12 @@ Cases in_place_cases() {
       const Dtype source = static_cast<Dtype>(from), target = static_cast<Dtype>(to);
       const std::string pair = std::string(name_of(source)) + "_to_" + name_of(target);
       Input in = is_floating(source) ? hostile().as(source) : ints({9}, 0, 200, source);
-      if (source == Dtype::i64) in = list({-9e18, 9e18, -1, 256, 65537, 4294967296.0, 0, 2147483648.0}, source);
-      if (source == Dtype::i32) in = list({-2147483648.0, 2147483647, -1, 256, 0, 65504, 33554433}, source);
-      OpCase c = plain("Tensor::to(Dtype)", pair, {in}, [target](const Tensors& t) { return Tensors{t[0].to(target)}; });
+      if (source == Dtype::i64)
+        in = list({-9e18, 9e18, -1, 256, 65537, 4294967296.0, 0, 2147483648.0}, source);
+      if (source == Dtype::i32)
+        in = list({-2147483648.0, 2147483647, -1, 256, 0, 65504, 33554433}, source);
+      OpCase c = plain("Tensor::to(Dtype)", pair, {in},
+                       [target](const Tensors& t) { return Tensors{t[0].to(target)}; });
       c.own_dtype = true;
       cases.push_back(c);
       c = plain("Tensor::copy_", pair, {in}, [target](const Tensors& t) {
@@ -160,14 +169,16 @@ Cases in_place_cases() {
       c.own_dtype = true;
       cases.push_back(c);
     }
-  for (const auto& [variant, dtype, target] :
-       {std::tuple{"f32_to_f64", Dtype::f32, Dtype::f64}, std::tuple{"f64_to_f32", Dtype::f64, Dtype::f32}})
-    cases.push_back({.op = "Tensor::to(Dtype)",
-                     .variant = std::string("gradient_") + variant,
-                     .inputs = {real({2, 3}).as(dtype)},
-                     .run = [target = target](const Tensors& t) { return Tensors{t[0].to(target).to(Dtype::f64)}; },
-                     .tolerance = exact(),
-                     .own_dtype = true});
+  for (const auto& [variant, dtype, target] : {std::tuple{"f32_to_f64", Dtype::f32, Dtype::f64},
+                                               std::tuple{"f64_to_f32", Dtype::f64, Dtype::f32}})
+    cases.push_back(
+        {.op = "Tensor::to(Dtype)",
+         .variant = std::string("gradient_") + variant,
+         .inputs = {real({2, 3}).as(dtype)},
+         .run = [target =
+                     target](const Tensors& t) { return Tensors{t[0].to(target).to(Dtype::f64)}; },
+         .tolerance = exact(),
+         .own_dtype = true});
   return cases;
 }
 

@@ -1,4 +1,5 @@
-// Cases of factories. They have no inputs: the device is the thread's default, and real_dtype() is f64 while the oracle runs.
+// Cases of factories. They have no inputs: the device is the thread's default, and real_dtype() is
+// f64 while the oracle runs.
 #include "tests/op_cases/op_cases.h"
 
 #include <cmath>
@@ -8,7 +9,8 @@ namespace {
 
 using Make = std::function<Tensor()>;
 
-OpCase made(const std::string& op, const std::string& variant, const Make& make, const Tolerance& tolerance = exact()) {
+OpCase made(const std::string& op, const std::string& variant, const Make& make,
+            const Tolerance& tolerance = exact()) {
   return {.op = op,
           .variant = variant,
           .inputs = {},
@@ -20,7 +22,8 @@ OpCase made(const std::string& op, const std::string& variant, const Make& make,
 
 // Values start + i step, computed with a rounding or two: measured by the larger end.
 Tolerance ramp(double largest) {
-  return terms([largest](const Tensors&) { return Tensors{scalar_tensor(largest, {.dtype = Dtype::f64})}; });
+  return terms(
+      [largest](const Tensors&) { return Tensors{scalar_tensor(largest, {.dtype = Dtype::f64})}; });
 }
 
 Oracle values(const Shape& shape, const std::vector<double>& v) {
@@ -38,17 +41,21 @@ Cases create_cases() {
     Tensor (*like)(const Tensor&);
     const char* like_op;
   };
-  for (const Row& r : {Row{"zeros", zeros, zeros_like, "zeros_like"}, Row{"ones", ones, ones_like, "ones_like"},
-                       Row{"empty", empty, empty_like, "empty_like"}}) {
+  for (const Row& r :
+       {Row{"zeros", zeros, zeros_like, "zeros_like"}, Row{"ones", ones, ones_like, "ones_like"},
+        Row{"empty", empty, empty_like, "empty_like"}}) {
     const bool defined = r.f != static_cast<Tensor (*)(const Shape&, const TensorOptions&)>(empty);
     const auto put = [&](OpCase c) {
       c.values = defined;
       cases.push_back(c);
     };
-    for (const Shape& s : shapes) put(made(r.op, s.str(), [f = r.f, s] { return f(s, {.dtype = real_dtype()}); }));
+    for (const Shape& s : shapes)
+      put(made(r.op, s.str(), [f = r.f, s] { return f(s, {.dtype = real_dtype()}); }));
     for (int d = 0; d < kDtypeCount; ++d) {
       const Dtype dtype = static_cast<Dtype>(d);
-      OpCase c = made(r.op, tinytorch::name_of(dtype), [f = r.f, dtype] { return f({2, 3}, {.dtype = dtype}); });
+      OpCase c = made(r.op, tinytorch::name_of(dtype), [f = r.f, dtype] {
+        return f({2, 3}, {.dtype = dtype});
+      });
       c.own_dtype = true;
       put(c);
     }
@@ -63,14 +70,17 @@ Cases create_cases() {
     }
     put(made(r.op, "bench", [f = r.f] { return f({512, 512}, {.dtype = real_dtype()}); }));
   }
-  for (const Shape& s : shapes) cases.push_back(made("full", s.str(), [s] { return full(s, 2.5, {.dtype = real_dtype()}); }));
+  for (const Shape& s : shapes)
+    cases.push_back(made("full", s.str(), [s] { return full(s, 2.5, {.dtype = real_dtype()}); }));
   for (int d = 0; d < kDtypeCount; ++d) {
     const Dtype dtype = static_cast<Dtype>(d);
-    OpCase c = made("full", std::string("three_as_") + tinytorch::name_of(dtype), [dtype] { return full({4}, 3, {.dtype = dtype}); });
+    OpCase c = made("full", std::string("three_as_") + tinytorch::name_of(dtype),
+                    [dtype] { return full({4}, 3, {.dtype = dtype}); });
     c.own_dtype = true;
     cases.push_back(c);
   }
-  cases.push_back(made("full", "large_integer", [] { return full({2}, int64_t{9007199254740993}, {.dtype = Dtype::i64}); }));
+  cases.push_back(made("full", "large_integer",
+                       [] { return full({2}, int64_t{9007199254740993}, {.dtype = Dtype::i64}); }));
   OpCase like = made("full_like", "real", {});
   like.inputs = {real({2, 3})};
   like.run = [](const Tensors& t) { return Tensors{full_like(t[0], -1.5)}; };
@@ -80,8 +90,10 @@ Cases create_cases() {
   like.run = [](const Tensors& t) { return Tensors{full_like(t[0], 7)}; };
   cases.push_back(like);
 
-  const std::string arange3 = "arange(Scalar,Scalar,Scalar,TensorOptions)", arange1 = "arange(Scalar,TensorOptions)";
-  const auto put_arange = [&](const std::string& variant, Scalar a, Scalar b, Scalar s, const std::vector<double>& v) {
+  const std::string arange3 = "arange(Scalar,Scalar,Scalar,TensorOptions)",
+                    arange1 = "arange(Scalar,TensorOptions)";
+  const auto put_arange = [&](const std::string& variant, Scalar a, Scalar b, Scalar s,
+                              const std::vector<double>& v) {
     OpCase c = made(arange3, variant, [=] { return arange(a, b, s); });
     c.own_dtype = true;
     c.tolerance = v.empty() || !(a.is_floating() || s.is_floating()) ? exact() : ramp(10);
@@ -96,15 +108,20 @@ Cases create_cases() {
   put_arange("end_just_inside", 0.0, 1.05, 0.25, {0, 0.25, 0.5, 0.75, 1});
   put_arange("mixed", 1, 2, 0.25, {1, 1.25, 1.5, 1.75});
   for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::i64, Dtype::i32, Dtype::u8}) {
-    OpCase c = made(arange1, std::string("as_") + tinytorch::name_of(d), [d] { return arange(6, {.dtype = d}); });
+    OpCase c = made(arange1, std::string("as_") + tinytorch::name_of(d),
+                    [d] { return arange(6, {.dtype = d}); });
     c.own_dtype = true;
     c.oracle = values({6}, {0, 1, 2, 3, 4, 5});
     cases.push_back(c);
   }
-  cases.push_back(made(arange3, "bench", [] { return arange(0.0, 1e5, 1.0, {.dtype = real_dtype()}); }));
+  cases.push_back(
+      made(arange3, "bench", [] { return arange(0.0, 1e5, 1.0, {.dtype = real_dtype()}); }));
 
-  const auto put_linspace = [&](const std::string& variant, double a, double b, int64_t n, const std::vector<double>& v) {
-    OpCase c = made("linspace", variant, [=] { return linspace(a, b, n, {.dtype = real_dtype()}); }, ramp(std::fmax(std::fabs(a), std::fabs(b))));
+  const auto put_linspace = [&](const std::string& variant, double a, double b, int64_t n,
+                                const std::vector<double>& v) {
+    OpCase c = made(
+        "linspace", variant, [=] { return linspace(a, b, n, {.dtype = real_dtype()}); },
+        ramp(std::fmax(std::fabs(a), std::fabs(b))));
     c.oracle = values({n}, v);
     cases.push_back(c);
   };
@@ -128,7 +145,8 @@ Cases create_cases() {
   put_eye("one", 1, {});
   put_eye("empty", 0, 3);
 
-  cases.push_back(made("scalar_tensor", "real", [] { return scalar_tensor(2.5, {.dtype = real_dtype()}); }));
+  cases.push_back(
+      made("scalar_tensor", "real", [] { return scalar_tensor(2.5, {.dtype = real_dtype()}); }));
   cases.push_back(made("scalar_tensor", "integer", [] { return scalar_tensor(-7); }));
   OpCase blob = made("from_blob", "row_major", [] {
     static float data[6] = {1, 2, 3, 4, 5, 6};

@@ -1,4 +1,5 @@
-// Cases of the elementwise ops of two tensors, or of a tensor and a number: shapes that broadcast, layouts, dtypes that promote.
+// Cases of the elementwise ops of two tensors, or of a tensor and a number: shapes that broadcast,
+// layouts, dtypes that promote.
 #include "tests/op_cases/op_cases.h"
 
 #include <cmath>
@@ -41,7 +42,8 @@ Oracle broadcast_oracle(double (*f)(double, double)) {
         step_a *= dim(a, d);
         step_b *= dim(b, d);
       }
-      r.v[static_cast<size_t>(i)] = f(in[0].v[static_cast<size_t>(ia)], in[1].v[static_cast<size_t>(ib)]);
+      r.v[static_cast<size_t>(i)] =
+          f(in[0].v[static_cast<size_t>(ia)], in[1].v[static_cast<size_t>(ib)]);
     }
     return std::vector<HostArray>{r};
   };
@@ -54,10 +56,17 @@ struct Shapes {
   Shape a, b;
 };
 const Shapes kShapes[] = {
-    {"same", {2, 3, 4}, {2, 3, 4}}, {"row", {2, 3, 4}, {4}},       {"column", {3, 4}, {3, 1}},
-    {"outer", {3, 1}, {1, 4}},      {"rank0_left", {}, {2, 3}},    {"rank0_right", {2, 3}, {}},
-    {"rank0_both", {}, {}},         {"middle", {2, 3, 4}, {2, 1, 4}}, {"grows", {4}, {2, 3, 4}},
-    {"empty", {0, 3}, {1, 3}},      {"empty_by_broadcast", {1, 3}, {0, 1}},
+    {"same", {2, 3, 4}, {2, 3, 4}},
+    {"row", {2, 3, 4}, {4}},
+    {"column", {3, 4}, {3, 1}},
+    {"outer", {3, 1}, {1, 4}},
+    {"rank0_left", {}, {2, 3}},
+    {"rank0_right", {2, 3}, {}},
+    {"rank0_both", {}, {}},
+    {"middle", {2, 3, 4}, {2, 1, 4}},
+    {"grows", {4}, {2, 3, 4}},
+    {"empty", {0, 3}, {1, 3}},
+    {"empty_by_broadcast", {1, 3}, {0, 1}},
 };
 
 void add_row(Cases& cases, const Row& row) {
@@ -81,7 +90,8 @@ void add_row(Cases& cases, const Row& row) {
   for (Layout la : all_layouts())
     for (Layout lb : all_layouts())
       if (la != lb)
-        put(std::string(name_of(la)) + "_" + name_of(lb), in_a({3, 4}).laid(la), in_b({3, 4}).laid(lb));
+        put(std::string(name_of(la)) + "_" + name_of(lb), in_a({3, 4}).laid(la),
+            in_b({3, 4}).laid(lb));
   put("f64", in_a({5}).as(Dtype::f64), in_b({5}).as(Dtype::f64));
   put("left_only_tracked", in_a({2, 3}), in_b({3}).no_grad());
   put("right_only_tracked", in_a({2, 3}).no_grad(), in_b({2, 3}));
@@ -106,26 +116,34 @@ void add_row(Cases& cases, const Row& row) {
 Cases binary_cases() {
   const Tolerance one = ulps(1), near = ulps(4), is = exact();
   const Row rows[] = {
-      {"add(Tensor,Tensor)", add, -2, 2, -2, 2, one, [](double x, double y) { return x + y; }, true},
-      {"sub(Tensor,Tensor)", sub, -2, 2, -2, 2, one, [](double x, double y) { return x - y; }, true},
-      {"mul(Tensor,Tensor)", mul, -2, 2, -2, 2, one, [](double x, double y) { return x * y; }, true},
-      {"div(Tensor,Tensor)", div, -2, 2, 0.5, 2, one, [](double x, double y) { return x / y; }, true},
-      {"pow(Tensor,Tensor)", pow, 0.3, 2.5, -2, 2, near, [](double x, double y) { return std::pow(x, y); },
+      {"add(Tensor,Tensor)", add, -2, 2, -2, 2, one, [](double x, double y) { return x + y; },
        true},
-      {"maximum", maximum, -2, 2, -2, 2, is, [](double x, double y) { return x > y ? x : y; }, true},
-      {"minimum", minimum, -2, 2, -2, 2, is, [](double x, double y) { return x < y ? x : y; }, true},
+      {"sub(Tensor,Tensor)", sub, -2, 2, -2, 2, one, [](double x, double y) { return x - y; },
+       true},
+      {"mul(Tensor,Tensor)", mul, -2, 2, -2, 2, one, [](double x, double y) { return x * y; },
+       true},
+      {"div(Tensor,Tensor)", div, -2, 2, 0.5, 2, one, [](double x, double y) { return x / y; },
+       true},
+      {"pow(Tensor,Tensor)", pow, 0.3, 2.5, -2, 2, near,
+       [](double x, double y) { return std::pow(x, y); }, true},
+      {"maximum", maximum, -2, 2, -2, 2, is, [](double x, double y) { return x > y ? x : y; },
+       true},
+      {"minimum", minimum, -2, 2, -2, 2, is, [](double x, double y) { return x < y ? x : y; },
+       true},
   };
   Cases cases;
   for (const Row& row : rows) add_row(cases, row);
 
-  // Rounding to integers magnifies a last bit: these run in the case's own dtype, on numbers without rounding.
+  // Rounding to integers magnifies a last bit: these run in the case's own dtype, on numbers
+  // without rounding.
   struct Whole {
     const char* op;
     Binary f;
     double (*oracle)(double, double);
   };
-  const Whole wholes[] = {{"floor_divide", floor_divide, [](double x, double y) { return std::floor(x / y); }},
-                          {"remainder", remainder, floor_mod}};
+  const Whole wholes[] = {
+      {"floor_divide", floor_divide, [](double x, double y) { return std::floor(x / y); }},
+      {"remainder", remainder, floor_mod}};
   const std::vector<double> tops = {7, -7, 7, -7, 6, -6, 0, 5.5, -5.5, 0.75, 9, -9};
   const std::vector<double> bottoms = {2, 2, -2, -2, 3, 3, 3, 2, 2, -0.5, 4, 4};
   for (const Whole& w : wholes) {
@@ -148,10 +166,12 @@ Cases binary_cases() {
     put("broadcast", ints({3, 1}, -9, 9), list({2, -3, 5}, Dtype::i64), true);
     put("strided", ints({3, 4}, -9, 9).laid(Layout::strided), ints({4}, 1, 5), true);
     put("empty", ints({0, 4}, 0, 1), ints({4}, 1, 5), true);
-    put("hostile", hostile({29, 1}), list({2, -3, 0, -0.0, 1e30, -1e-30, INFINITY, -INFINITY, NAN}), false);
-    put("int_min", list({-2147483648.0, 2147483647, -2147483648.0}, Dtype::i32), list({-1, -1, 1}, Dtype::i32),
+    put("hostile", hostile({29, 1}), list({2, -3, 0, -0.0, 1e30, -1e-30, INFINITY, -INFINITY, NAN}),
         false);
-    put("i64_min", list({-9223372036854775808.0, 4}, Dtype::i64), list({-1, -1}, Dtype::i64), false);
+    put("int_min", list({-2147483648.0, 2147483647, -2147483648.0}, Dtype::i32),
+        list({-1, -1, 1}, Dtype::i32), false);
+    put("i64_min", list({-9223372036854775808.0, 4}, Dtype::i64), list({-1, -1}, Dtype::i64),
+        false);
   }
 
   struct ScalarRow {
@@ -162,9 +182,12 @@ Cases binary_cases() {
     bool integers;
   };
   const ScalarRow scalars[] = {
-      {"add(Tensor,Scalar)", add, -2, 2, one, true}, {"sub(Tensor,Scalar)", sub, -2, 2, one, true},
-      {"rsub", rsub, -2, 2, one, true},              {"mul(Tensor,Scalar)", mul, -2, 2, one, true},
-      {"div(Tensor,Scalar)", div, -2, 2, one, true}, {"rdiv", rdiv, 0.3, 2, one, true},
+      {"add(Tensor,Scalar)", add, -2, 2, one, true},
+      {"sub(Tensor,Scalar)", sub, -2, 2, one, true},
+      {"rsub", rsub, -2, 2, one, true},
+      {"mul(Tensor,Scalar)", mul, -2, 2, one, true},
+      {"div(Tensor,Scalar)", div, -2, 2, one, true},
+      {"rdiv", rdiv, 0.3, 2, one, true},
   };
   for (const ScalarRow& row : scalars) {
     const auto f = row.f;
@@ -177,7 +200,8 @@ Cases binary_cases() {
                        .differentiable = grad,
                        .bench = variant == "bench"});
     };
-    for (Layout l : all_layouts()) put(name_of(l), real({3, 4}, row.low, row.high).laid(l), 1.25, true);
+    for (Layout l : all_layouts())
+      put(name_of(l), real({3, 4}, row.low, row.high).laid(l), 1.25, true);
     put("integer_number", real({5}, row.low, row.high), 3, true);
     put("rank0", real({}, row.low, row.high), -0.5, true);
     put("empty", real({2, 0}), 2, false);
@@ -191,8 +215,8 @@ Cases binary_cases() {
     put("bench", real({64, 1024}, row.low, row.high), 1.25, false);
   }
 
-  const auto put_where = [&](const std::string& variant, const Input& c, const Input& a, const Input& b,
-                             bool grad) {
+  const auto put_where = [&](const std::string& variant, const Input& c, const Input& a,
+                             const Input& b, bool grad) {
     cases.push_back({.op = "where",
                      .variant = variant,
                      .inputs = {c, a, b},
@@ -206,8 +230,8 @@ Cases binary_cases() {
   put_where("all_broadcast", bools({2, 1, 1}), real({3, 1}), real({4}), true);
   put_where("rank0", bools({2, 3}), real({}), real({2, 3}), true);
   for (Layout l : all_layouts())
-    put_where(std::string("layout_") + name_of(l), bools({3, 4}).laid(l), real({3, 4}).laid(l), real({3, 4}),
-              true);
+    put_where(std::string("layout_") + name_of(l), bools({3, 4}).laid(l), real({3, 4}).laid(l),
+              real({3, 4}), true);
   put_where("hides_hostile", bools({29}), hostile(), real({29}), false);
   put_where("ints", bools({5}), ints({5}, -9, 9), ints({5}, -9, 9), false);
   put_where("promotes", bools({5}), ints({5}, -9, 9), real({5}), false);

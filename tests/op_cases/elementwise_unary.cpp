@@ -60,11 +60,13 @@ Cases unary_cases() {
       {"sqrt", sqrt, 0.2, 4, near, [](double x) { return std::sqrt(x); }, false, true},
       {"erf", erf, -2.5, 2.5, near, [](double x) { return std::erf(x); }, false, true},
       {"tanh", tanh, -3, 3, near, [](double x) { return std::tanh(x); }, false, true},
-      {"sigmoid", sigmoid, -4, 4, near, [](double x) { return 1 / (1 + std::exp(-x)); }, false, true},
-      {"softplus", softplus, -4, 4, near, [](double x) { return std::log1p(std::exp(x)); }, false, true},
-      {"relu", relu, -2, 2, is, [](double x) { return x > 0 ? x : 0.0; }, true, true},
-      {"gelu", gelu, -3, 3, near, [](double x) { return 0.5 * x * std::erfc(-x * M_SQRT1_2); }, false,
+      {"sigmoid", sigmoid, -4, 4, near, [](double x) { return 1 / (1 + std::exp(-x)); }, false,
        true},
+      {"softplus", softplus, -4, 4, near, [](double x) { return std::log1p(std::exp(x)); }, false,
+       true},
+      {"relu", relu, -2, 2, is, [](double x) { return x > 0 ? x : 0.0; }, true, true},
+      {"gelu", gelu, -3, 3, near, [](double x) { return 0.5 * x * std::erfc(-x * M_SQRT1_2); },
+       false, true},
       {"gelu_tanh", gelu_tanh, -3, 3, near,
        [](double x) {
          return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
@@ -99,7 +101,8 @@ Cases unary_cases() {
     }
   }
 
-  // The wide range of each function that has one, densely sampled: the error over the whole range, tails included.
+  // The wide range of each function that has one, densely sampled: the error over the whole range,
+  // tails included.
   for (const Row& row : rows) {
     if (row.integers || row.low > 0) continue;
     const auto f = row.f;
@@ -142,10 +145,10 @@ Cases unary_cases() {
     const char* variant;
     double exponent, low, high;
   };
-  for (const PowRow& p : {PowRow{"cube", 3, -2, 2}, PowRow{"square", 2, -2, 2}, PowRow{"half", 0.5, 0.2, 3},
-                          PowRow{"inverse", -1, 0.3, 3}, PowRow{"odd_negative", -3, -2, -0.3},
-                          PowRow{"real", 1.7, 0.2, 3}, PowRow{"zero", 0, -2, 2},
-                          PowRow{"one", 1, -2, 2}}) {
+  for (const PowRow& p :
+       {PowRow{"cube", 3, -2, 2}, PowRow{"square", 2, -2, 2}, PowRow{"half", 0.5, 0.2, 3},
+        PowRow{"inverse", -1, 0.3, 3}, PowRow{"odd_negative", -3, -2, -0.3},
+        PowRow{"real", 1.7, 0.2, 3}, PowRow{"zero", 0, -2, 2}, PowRow{"one", 1, -2, 2}}) {
     const double e = p.exponent;
     const auto run = [e](const Tensors& t) { return Tensors{pow(t[0], e)}; };
     cases.push_back({.op = "pow(Tensor,double)",
@@ -163,20 +166,24 @@ Cases unary_cases() {
                    .inputs = {real({2, 3}, 0.5, 2).laid(Layout::transposed)},
                    .run = [](const Tensors& t) { return Tensors{pow(t[0], 2.5)}; }});
 
-  // Derivatives that are ops. Their results pass through zero: what counts is the size of the terms.
+  // Derivatives that are ops. Their results pass through zero: what counts is the size of the
+  // terms.
   struct GradRow {
     const char* op;
     Tensor (*f)(const Tensor&, const Tensor&);
     double low, high;
     Run terms;
   };
-  const auto product_terms = [](const Tensors& in) { return Tensors{mul(abs(in[0]), add(square(in[1]), 1.0))}; };
+  const auto product_terms = [](const Tensors& in) {
+    return Tensors{mul(abs(in[0]), add(square(in[1]), 1.0))};
+  };
   const GradRow grads[] = {
       {"tanh_grad", tanh_grad, -0.95, 0.95, product_terms},
       {"sigmoid_grad", sigmoid_grad, 0.05, 0.95,
        [](const Tensors& in) { return Tensors{mul(abs(in[0]), in[1])}; }},
       {"relu_grad", relu_grad, -2, 2, [](const Tensors& in) { return Tensors{abs(in[0])}; }},
-      {"gelu_grad", gelu_grad, -4, 4, [](const Tensors& in) { return Tensors{terms_of_gelu(in[1], in[0])}; }},
+      {"gelu_grad", gelu_grad, -4, 4,
+       [](const Tensors& in) { return Tensors{terms_of_gelu(in[1], in[0])}; }},
       {"gelu_tanh_grad", gelu_tanh_grad, -4, 4,
        [](const Tensors& in) { return Tensors{terms_of_gelu(in[1], in[0])}; }},
   };
@@ -191,11 +198,13 @@ Cases unary_cases() {
                        .tolerance = terms(row.terms)});
   }
 
-  for (const auto& [op, f] : {std::pair<const char*, Tensor (*)(const Tensor&)>{"isnan", isnan},
-                              std::pair<const char*, Tensor (*)(const Tensor&)>{"isfinite", isfinite}}) {
+  for (const auto& [op, f] :
+       {std::pair<const char*, Tensor (*)(const Tensor&)>{"isnan", isnan},
+        std::pair<const char*, Tensor (*)(const Tensor&)>{"isfinite", isfinite}}) {
     const auto run = [f = f](const Tensors& in) { return Tensors{f(in[0])}; };
     for (const auto& [variant, in] :
-         {std::pair{"hostile", hostile()}, std::pair{"strided", hostile({5, 4}).laid(Layout::strided)},
+         {std::pair{"hostile", hostile()},
+          std::pair{"strided", hostile({5, 4}).laid(Layout::strided)},
           std::pair{"f64", hostile().as(Dtype::f64)}, std::pair{"of_i64", ints({4}, -3, 3)},
           std::pair{"empty", real({0})}, std::pair{"bench", real({64, 1024})}})
       cases.push_back({.op = op,

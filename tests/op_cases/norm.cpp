@@ -1,4 +1,5 @@
-// Cases of batch normalisation: training (running statistics change in place) and evaluation, ranks 2 to 4, every set of optional inputs.
+// Cases of batch normalisation: training (running statistics change in place) and evaluation, ranks
+// 2 to 4, every set of optional inputs.
 #include "tests/op_cases/op_cases.h"
 
 #include <cmath>
@@ -36,12 +37,14 @@ Oracle batch_norm_oracle(const Has& has, const BatchNormOptions& o, bool statist
     for (int d = 2; d < x.shape.rank(); ++d) plane *= x.shape[d];
     const double count = static_cast<double>(images * plane);
     HostArray out = host_array(x.shape);
-    HostArray mean = has.running ? in[p.mean] : host_array({channels}), var = has.running ? in[p.var] : host_array({channels});
+    HostArray mean = has.running ? in[p.mean] : host_array({channels}),
+              var = has.running ? in[p.var] : host_array({channels});
     for (int64_t c = 0; c < channels; ++c) {
       const size_t at = static_cast<size_t>(c);
       const auto each = [&](auto&& f) {
         for (int64_t n = 0; n < images; ++n)
-          for (int64_t s = 0; s < plane; ++s) f(static_cast<size_t>((n * channels + c) * plane + s));
+          for (int64_t s = 0; s < plane; ++s)
+            f(static_cast<size_t>((n * channels + c) * plane + s));
       };
       double m = mean.v[at], v = var.v[at];
       if (o.training) {
@@ -52,7 +55,8 @@ Oracle batch_norm_oracle(const Has& has, const BatchNormOptions& o, bool statist
         var.v[at] = (1 - o.momentum) * var.v[at] + o.momentum * v * count / (count - 1);
       }
       each([&](size_t i) {
-        out.v[i] = (x.v[i] - m) / std::sqrt(v + o.eps) * (has.weight ? in[p.weight].v[at] : 1) + (has.bias ? in[p.bias].v[at] : 0);
+        out.v[i] = (x.v[i] - m) / std::sqrt(v + o.eps) * (has.weight ? in[p.weight].v[at] : 1) +
+                   (has.bias ? in[p.bias].v[at] : 0);
       });
     }
     std::vector<HostArray> r = {out};
@@ -61,7 +65,8 @@ Oracle batch_norm_oracle(const Has& has, const BatchNormOptions& o, bool statist
   };
 }
 
-// |weight| (|x| + max|x|) / std + |bias|: what the rounding of the mean, the difference and the product is measured by.
+// |weight| (|x| + max|x|) / std + |bias|: what the rounding of the mean, the difference and the
+// product is measured by.
 Run batch_norm_terms(const Has& has, const BatchNormOptions& o, bool statistics) {
   return [=](const Tensors& in) {
     const Parts p = parts_of(has);
@@ -73,7 +78,8 @@ Run batch_norm_terms(const Has& has, const BatchNormOptions& o, bool statistics)
     const Tensor x = abs(in[0]), top = amax(x, others, true);
     Tensor variance = o.training ? var(in[0], others, false, true) : in[p.var].reshape(per_channel);
     Tensor size = div(add(x, top), sqrt(add(variance, o.eps)));
-    if (!o.training) size = add(size, div(abs(in[p.mean].reshape(per_channel)), sqrt(add(variance, o.eps))));
+    if (!o.training)
+      size = add(size, div(abs(in[p.mean].reshape(per_channel)), sqrt(add(variance, o.eps))));
     if (has.weight) size = mul(size, abs(in[p.weight].reshape(per_channel)));
     if (has.bias) size = add(size, abs(in[p.bias].reshape(per_channel)));
     Tensors r = {size};
@@ -90,10 +96,13 @@ Run batch_norm_terms(const Has& has, const BatchNormOptions& o, bool statistics)
 
 Cases norm_cases() {
   Cases cases;
-  const auto put = [&](const std::string& variant, const Input& x, const Has& has, const BatchNormOptions& o, bool grad = true) {
+  const auto put = [&](const std::string& variant, const Input& x, const Has& has,
+                       const BatchNormOptions& o, bool grad = true) {
     const int64_t channels = x.shape[1];
     std::vector<Input> in = {x};
-    const auto like = [&](const Input& i) { in.push_back(x.dtype == Dtype::f64 ? i.as(Dtype::f64) : i); };
+    const auto like = [&](const Input& i) {
+      in.push_back(x.dtype == Dtype::f64 ? i.as(Dtype::f64) : i);
+    };
     if (has.running) {
       like(real({channels}).no_grad());
       like(real({channels}, 0.5, 2).no_grad());
@@ -105,15 +114,17 @@ Cases norm_cases() {
       cases.push_back({.op = "batch_norm",
                        .variant = variant + (statistics ? "_statistics" : ""),
                        .inputs = in,
-                       .run = [has, o, statistics](const Tensors& t) {
-                         const Parts p = parts_of(has);
-                         const Tensor mean = has.running ? t[p.mean].clone() : Tensor();
-                         const Tensor var = has.running ? t[p.var].clone() : Tensor();
-                         Tensors r = {batch_norm(t[0], mean, var, has.weight ? t[p.weight] : Tensor(),
-                                                 has.bias ? t[p.bias] : Tensor(), o)};
-                         if (statistics) r.insert(r.end(), {mean, var});
-                         return r;
-                       },
+                       .run =
+                           [has, o, statistics](const Tensors& t) {
+                             const Parts p = parts_of(has);
+                             const Tensor mean = has.running ? t[p.mean].clone() : Tensor();
+                             const Tensor var = has.running ? t[p.var].clone() : Tensor();
+                             Tensors r = {batch_norm(t[0], mean, var,
+                                                     has.weight ? t[p.weight] : Tensor(),
+                                                     has.bias ? t[p.bias] : Tensor(), o)};
+                             if (statistics) r.insert(r.end(), {mean, var});
+                             return r;
+                           },
                        .tolerance = terms(batch_norm_terms(has, o, statistics)),
                        .oracle = batch_norm_oracle(has, o, statistics),
                        .differentiable = grad && !statistics,
@@ -127,7 +138,8 @@ Cases norm_cases() {
     put("eval" + s.str(), real(s), all, eval);
   }
   const Shape image = {2, 2, 2, 3};
-  for (const auto& [name, has] : {std::pair{"no_affine", Has{true, false, false}}, std::pair{"weight_only", Has{true, true, false}},
+  for (const auto& [name, has] : {std::pair{"no_affine", Has{true, false, false}},
+                                  std::pair{"weight_only", Has{true, true, false}},
                                   std::pair{"bias_only", Has{true, false, true}}}) {
     put(std::string("train_") + name, real(image), has, train);
     put(std::string("eval_") + name, real(image), has, eval);
@@ -138,7 +150,8 @@ Cases norm_cases() {
   put("train_momentum1", real(image), all, {.training = true, .momentum = 1.0});
   put("train_momentum0", real(image), all, {.training = true, .momentum = 0.0});
   for (Layout l : all_layouts()) {
-    if (l != Layout::expanded) put(std::string("train_") + name_of(l), real({3, 2, 2, 2}).laid(l), all, train);
+    if (l != Layout::expanded)
+      put(std::string("train_") + name_of(l), real({3, 2, 2, 2}).laid(l), all, train);
     put(std::string("eval_") + name_of(l), real({3, 2, 2, 2}).laid(l), all, eval);
   }
   put("train_one_channel", real({4, 1, 2, 2}), all, train);

@@ -1,5 +1,5 @@
-// How inputs of op cases are made: values depend on the case's name and the input's place alone, so that every device, process and
-// dtype sees the same numbers (all are representable in f32).
+// How inputs of op cases are made: values depend on the case's name and the input's place alone, so
+// that every device, process and dtype sees the same numbers (all are representable in f32).
 #include "tests/op_cases/op_cases.h"
 
 #include <algorithm>
@@ -33,9 +33,9 @@ uint64_t hash(const std::string& text) {  // FNV-1a
 std::vector<double> hostile_values(size_t n) {
   constexpr double kInf = std::numeric_limits<double>::infinity();
   const std::vector<double> list = {
-      std::nan(""), kInf,   -kInf, 0.0,     -0.0,   1e-45,  -1e-45,   1e-40,   -3e-39, 0x1p-126,
-      -0x1p-126,    1e-30,  1.0,   -1.0,    0.5,    -0.5,   88.5,     88.9,    -87.5,  -104.5,
-      3.4e38,       -3e38,  1e10,  -1e10,   16.25,  -16.25, 16777217, 2147483648.0, 5.9};
+      std::nan(""), kInf,  -kInf, 0.0,   -0.0,  1e-45,  -1e-45,   1e-40,        -3e-39, 0x1p-126,
+      -0x1p-126,    1e-30, 1.0,   -1.0,  0.5,   -0.5,   88.5,     88.9,         -87.5,  -104.5,
+      3.4e38,       -3e38, 1e10,  -1e10, 16.25, -16.25, 16777217, 2147483648.0, 5.9};
   std::vector<double> out(n);
   for (size_t i = 0; i < n; ++i) out[i] = list[i % list.size()];
   return out;
@@ -48,7 +48,8 @@ std::vector<double> draw(const Input& in, size_t n, uint64_t seed) {
     case Values::uniform:
       for (double& x : v) {
         x = in.low + (in.high - in.low) * random.unit();
-        if (in.low < 0 && in.high > 0 && std::fabs(x) < 0.1) x = std::copysign(0.1 + std::fabs(x), x);
+        if (in.low < 0 && in.high > 0 && std::fabs(x) < 0.1)
+          x = std::copysign(0.1 + std::fabs(x), x);
       }
       break;
     case Values::distinct: {
@@ -108,14 +109,17 @@ Input Input::no_grad() const {
   return i;
 }
 
-Input real(const Shape& shape, double low, double high) { return {shape, Values::uniform, low, high}; }
+Input real(const Shape& shape, double low, double high) {
+  return {shape, Values::uniform, low, high};
+}
 Input distinct(const Shape& shape, double low, double high) {
   return {shape, Values::distinct, low, high};
 }
 Input hostile(const Shape& shape) { return {shape, Values::hostile}; }
 Input rows(const Shape& shape) { return {shape, Values::rows}; }
 Input ints(const Shape& shape, int64_t low, int64_t high, Dtype dtype) {
-  return {shape, Values::integers, static_cast<double>(low), static_cast<double>(high), dtype, false};
+  return {shape, Values::integers, static_cast<double>(low), static_cast<double>(high), dtype,
+          false};
 }
 Input bools(const Shape& shape) { return ints(shape, 0, 2, Dtype::bool_); }
 Input list(const Shape& shape, const std::vector<double>& values, Dtype dtype) {

@@ -1,6 +1,7 @@
-// The one table of op cases. A case says what goes into an op, how to run it and how exact the result is; forward check, gradient
-// check, double backward, parity of devices and threads, and the micro-benchmarks are all made from it.
-// To add a case: a line in the family's file. To add an op: at least one case, or test_op_coverage fails and names it.
+// The one table of op cases. A case says what goes into an op, how to run it and how exact the
+// result is; forward check, gradient check, double backward, parity of devices and threads, and the
+// micro-benchmarks are all made from it. To add a case: a line in the family's file. To add an op:
+// at least one case, or test_op_coverage fails and names it.
 #pragma once
 
 #include <functional>
@@ -16,15 +17,17 @@ namespace tinytorch::op_cases {
 enum class Layout : uint8_t {
   contiguous,
   transposed,  // the last two dims of the base are swapped (rank 0 and 1: contiguous)
-  strided,     // every second element of the base's last dim, from the second on (rank 0: contiguous)
-  expanded,    // the first dim is stretched from size 1 (rank 0: contiguous)
+  strided,   // every second element of the base's last dim, from the second on (rank 0: contiguous)
+  expanded,  // the first dim is stretched from size 1 (rank 0: contiguous)
 };
 
 enum class Values : uint8_t {
-  uniform,   // in [low, high]; where the range holds 0, at least 0.1 away from it (0 is a kink or a pole of many ops)
+  uniform,   // in [low, high]; where the range holds 0, at least 0.1 away from it (0 is a kink or a
+             // pole of many ops)
   distinct,  // a shuffled grid in [low, high]: no two elements within a step of gradcheck
   integers,  // in [low, high)
-  hostile,   // NaN, infinities, zeros of both signs, subnormals, huge and tiny numbers, limits of exp
+  hostile,   // NaN, infinities, zeros of both signs, subnormals, huge and tiny numbers, limits of
+             // exp
   rows,      // in (0, 1), rows of the last dim sum to 1
   list,      // given
 };
@@ -88,8 +91,9 @@ struct OpCase {
   bool differentiable = true;  // of this case: gradients are checked
   bool twice = true;           // and gradients of gradients
   bool values = true;          // false: only shape and dtype are defined (empty)
-  bool own_dtype = false;      // the oracle runs in the case's dtypes: random bits, casts, limits of a dtype
-  bool bench = false;          // a larger shape: for benchmarks and for the comparison of thread counts
+  bool own_dtype =
+      false;  // the oracle runs in the case's dtypes: random bits, casts, limits of a dtype
+  bool bench = false;  // a larger shape: for benchmarks and for the comparison of thread counts
 
   std::string name() const;   // "conv2d/stride"
   std::string title() const;  // letters, digits and '_' only, unique
@@ -98,7 +102,8 @@ struct OpCase {
 // All cases, in the order of the families.
 const std::vector<OpCase>& op_cases();
 
-// The contiguous tensor from which an input is made; `wide` turns floating inputs into f64 of the same values.
+// The contiguous tensor from which an input is made; `wide` turns floating inputs into f64 of the
+// same values.
 Tensor make_base(const OpCase&, size_t input, const Device&, bool wide);
 // The input with its layout, by ops that have gradients.
 Tensor lay_out(const Input&, const Tensor& base);

@@ -1,4 +1,5 @@
-// Cases of 2-D pooling. Max pooling: first of equals, NaN wins, padding never wins; average pooling with and without the padding.
+// Cases of 2-D pooling. Max pooling: first of equals, NaN wins, padding never wins; average pooling
+// with and without the padding.
 #include "tests/op_cases/op_cases.h"
 
 #include <cmath>
@@ -54,17 +55,18 @@ Oracle max_oracle(const Kernel& k, const Pool2dOptions& o, bool indices) {
 Oracle average_oracle(const Kernel& k, const Pool2dOptions& o) {
   return [=](const std::vector<HostArray>& in) {
     const HostArray& x = in[0];
-    return std::vector<HostArray>{each_window(x, k, o, [&](int64_t n, int64_t c, int64_t h0, int64_t w0) {
-      double sum = 0;
-      int64_t count = 0;
-      for (int64_t h = h0; h < h0 + k[0]; ++h)
-        for (int64_t w = w0; w < w0 + k[1]; ++w) {
-          if (h < 0 || w < 0 || h >= x.shape[2] || w >= x.shape[3]) continue;
-          sum += x.at({n, c, h, w});
-          ++count;
-        }
-      return sum / static_cast<double>(o.count_include_pad ? k[0] * k[1] : count);
-    })};
+    return std::vector<HostArray>{
+        each_window(x, k, o, [&](int64_t n, int64_t c, int64_t h0, int64_t w0) {
+          double sum = 0;
+          int64_t count = 0;
+          for (int64_t h = h0; h < h0 + k[0]; ++h)
+            for (int64_t w = w0; w < w0 + k[1]; ++w) {
+              if (h < 0 || w < 0 || h >= x.shape[2] || w >= x.shape[3]) continue;
+              sum += x.at({n, c, h, w});
+              ++count;
+            }
+          return sum / static_cast<double>(o.count_include_pad ? k[0] * k[1] : count);
+        })};
   };
 }
 
@@ -96,10 +98,15 @@ Cases pool_cases() {
        {.stride = Kernel{2, 1}, .padding = {1, 1}, .count_include_pad = false},
        true},
       {"dilation", {1, 2, 6, 5}, {2, 2}, {.stride = Kernel{1, 1}, .dilation = {2, 3}}, false},
-      {"dilation_padding", {1, 1, 6, 7}, {3, 2}, {.stride = Kernel{2, 2}, .padding = {1, 1}, .dilation = {2, 1}}, false},
+      {"dilation_padding",
+       {1, 1, 6, 7},
+       {3, 2},
+       {.stride = Kernel{2, 2}, .padding = {1, 1}, .dilation = {2, 1}},
+       false},
   };
   Cases cases;
-  const auto put_max = [&](const std::string& variant, const Input& x, const Kernel& k, const Pool2dOptions& o, bool grad) {
+  const auto put_max = [&](const std::string& variant, const Input& x, const Kernel& k,
+                           const Pool2dOptions& o, bool grad) {
     cases.push_back({.op = "max_pool2d",
                      .variant = variant,
                      .inputs = {x},
@@ -111,16 +118,18 @@ Cases pool_cases() {
     cases.push_back({.op = "max_pool2d_with_indices",
                      .variant = variant,
                      .inputs = {x},
-                     .run = [k, o](const Tensors& t) {
-                       const ValuesAndIndices r = max_pool2d_with_indices(t[0], k, o);
-                       return Tensors{r.values, r.indices};
-                     },
+                     .run =
+                         [k, o](const Tensors& t) {
+                           const ValuesAndIndices r = max_pool2d_with_indices(t[0], k, o);
+                           return Tensors{r.values, r.indices};
+                         },
                      .tolerance = exact(),
                      .oracle = max_oracle(k, o, true),
                      .differentiable = grad,
                      .bench = variant == "bench"});
   };
-  const auto put_average = [&](const std::string& variant, const Input& x, const Kernel& k, const Pool2dOptions& o, bool grad) {
+  const auto put_average = [&](const std::string& variant, const Input& x, const Kernel& k,
+                               const Pool2dOptions& o, bool grad) {
     cases.push_back({.op = "avg_pool2d",
                      .variant = variant,
                      .inputs = {x},
@@ -136,7 +145,8 @@ Cases pool_cases() {
   }
   const Pool2dOptions overlap{.stride = Kernel{1, 2}, .padding = {1, 0}};
   for (Layout l : all_layouts()) {
-    // Expanded images share their elements, and so their maxima: the gradient still goes to one place.
+    // Expanded images share their elements, and so their maxima: the gradient still goes to one
+    // place.
     put_max(name_of(l), distinct({2, 2, 4, 5}).laid(l), {2, 2}, overlap, true);
     put_average(name_of(l), real({2, 2, 4, 5}).laid(l), {2, 2}, overlap, true);
   }
@@ -145,8 +155,11 @@ Cases pool_cases() {
   put_max("no_images", real({0, 2, 4, 4}), {2, 2}, {}, false);
   put_average("no_images", real({0, 2, 4, 4}), {2, 2}, {}, false);
   put_max("ties", ints({2, 2, 6, 6}, 0, 2).as(Dtype::f32), {2, 3}, {}, false);
-  put_max("all_negative_padded", real({1, 1, 3, 3}, -3, -1), {3, 3}, {.stride = Kernel{1, 1}, .padding = {1, 1}}, false);
-  put_max("nan_wins", list({1, 1, 4, 4}, {1, NAN, 2, 3, 4, 5, INFINITY, NAN, -INFINITY, -INFINITY, 0, -0.0, -INFINITY, -INFINITY, -0.0, 0}),
+  put_max("all_negative_padded", real({1, 1, 3, 3}, -3, -1), {3, 3},
+          {.stride = Kernel{1, 1}, .padding = {1, 1}}, false);
+  put_max("nan_wins",
+          list({1, 1, 4, 4}, {1, NAN, 2, 3, 4, 5, INFINITY, NAN, -INFINITY, -INFINITY, 0, -0.0,
+                              -INFINITY, -INFINITY, -0.0, 0}),
           {2, 2}, {}, false);
   put_max("bench", distinct({16, 16, 32, 32}), {2, 2}, {}, false);
   put_average("bench", real({16, 16, 32, 32}), {2, 2}, {}, false);

@@ -1,4 +1,5 @@
-// Cases of reductions: every set of dims, kept or not, in every layout; ties, NaN, nothing to reduce, integer sums that wrap.
+// Cases of reductions: every set of dims, kept or not, in every layout; ties, NaN, nothing to
+// reduce, integer sums that wrap.
 #include "tests/op_cases/op_cases.h"
 
 #include <algorithm>
@@ -11,23 +12,25 @@ struct DimsRow {
   const char* variant;
   Shape dims;
 };
-const DimsRow kDims[] = {{"all", {}},         {"first", {0}},          {"middle", {1}},     {"last", {-1}},
-                         {"first_last", {0, 2}}, {"last_two", {-2, -1}}, {"unsorted", {2, 0}}, {"first_two", {0, 1}},
-                         {"every", {0, 1, 2}}};
+const DimsRow kDims[] = {{"all", {}},          {"first", {0}},         {"middle", {1}},
+                         {"last", {-1}},       {"first_last", {0, 2}}, {"last_two", {-2, -1}},
+                         {"unsorted", {2, 0}}, {"first_two", {0, 1}},  {"every", {0, 1, 2}}};
 
 // Sum of |x| over the same dims: what the rounding errors of a sum are measured by.
 using Dims = Tensor (*)(const Tensor&, const Shape&, bool);
 
 void add_sums(Cases& cases, const char* op, Dims f, const Run& whole_terms, bool mean_like) {
   const std::string with = std::string(op) + "(Tensor,Shape,bool)";
-  const auto put = [&](const std::string& variant, const Input& in, const Shape& dims, bool keep, bool grad) {
-    cases.push_back({.op = with,
-                     .variant = variant,
-                     .inputs = {in},
-                     .run = [f, dims, keep](const Tensors& t) { return Tensors{f(t[0], dims, keep)}; },
-                     .tolerance = is_floating(in.dtype) ? terms(whole_terms) : exact(),
-                     .differentiable = grad,
-                     .bench = variant.starts_with("bench")});
+  const auto put = [&](const std::string& variant, const Input& in, const Shape& dims, bool keep,
+                       bool grad) {
+    cases.push_back(
+        {.op = with,
+         .variant = variant,
+         .inputs = {in},
+         .run = [f, dims, keep](const Tensors& t) { return Tensors{f(t[0], dims, keep)}; },
+         .tolerance = is_floating(in.dtype) ? terms(whole_terms) : exact(),
+         .differentiable = grad,
+         .bench = variant.starts_with("bench")});
   };
   for (const DimsRow& d : kDims)
     for (bool keep : {false, true})
@@ -69,7 +72,8 @@ struct Extreme {
 };
 
 void add_extremes(Cases& cases, const Extreme& e) {
-  const auto put = [&](const std::string& op, const std::string& variant, const Input& in, Run run, bool grad) {
+  const auto put = [&](const std::string& op, const std::string& variant, const Input& in, Run run,
+                       bool grad) {
     cases.push_back({.op = op,
                      .variant = variant,
                      .inputs = {in},
@@ -81,8 +85,12 @@ void add_extremes(Cases& cases, const Extreme& e) {
   const Input x = distinct({2, 3, 4});
   for (const DimsRow& d : kDims)
     for (bool keep : {false, true})
-      put(e.over_dims_name, std::string(d.variant) + (keep ? "_keep" : ""), x,
-          [f = e.over_dims, dims = d.dims, keep](const Tensors& t) { return Tensors{f(t[0], dims, keep)}; }, true);
+      put(
+          e.over_dims_name, std::string(d.variant) + (keep ? "_keep" : ""), x,
+          [f = e.over_dims, dims = d.dims, keep](const Tensors& t) {
+            return Tensors{f(t[0], dims, keep)};
+          },
+          true);
   const auto over = [f = e.over_dims](const Shape& dims) {
     return [f, dims](const Tensors& t) { return Tensors{f(t[0], dims, false)}; };
   };
@@ -97,8 +105,10 @@ void add_extremes(Cases& cases, const Extreme& e) {
   const auto arg = [f = e.arg_dim](int dim, bool keep) {
     return [f, dim, keep](const Tensors& t) { return Tensors{f(t[0], dim, keep)}; };
   };
-  const std::string of_dim = std::string(e.name) + "(Tensor,int,bool)", of_all = std::string(e.name) + "(Tensor)";
-  const std::string arg_of_dim = std::string(e.arg) + "(Tensor,int,bool)", arg_of_all = std::string(e.arg) + "(Tensor)";
+  const std::string of_dim = std::string(e.name) + "(Tensor,int,bool)",
+                    of_all = std::string(e.name) + "(Tensor)";
+  const std::string arg_of_dim = std::string(e.arg) + "(Tensor,int,bool)",
+                    arg_of_all = std::string(e.arg) + "(Tensor)";
 
   struct Variant {
     std::string name;
@@ -109,11 +119,15 @@ void add_extremes(Cases& cases, const Extreme& e) {
   for (Layout l : all_layouts()) inputs.push_back({name_of(l), x.laid(l), l != Layout::expanded});
   inputs.push_back({"f64", distinct({5, 4}).as(Dtype::f64), true});
   inputs.push_back({"ties", ints({4, 6}, 0, 2).as(Dtype::f32), false});
-  inputs.push_back({"nan_wins", list({3, 4}, {1, NAN, INFINITY, 2, NAN, NAN, 0, -1, -INFINITY, INFINITY, 3, NAN}), false});
-  inputs.push_back({"hostile", list({2, 4}, {0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, 1e-40, -1e-40}), false});
+  inputs.push_back(
+      {"nan_wins",
+       list({3, 4}, {1, NAN, INFINITY, 2, NAN, NAN, 0, -1, -INFINITY, INFINITY, 3, NAN}), false});
+  inputs.push_back(
+      {"hostile", list({2, 4}, {0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, 1e-40, -1e-40}), false});
   inputs.push_back({"long_row", distinct({3, 301}), false});
   for (Dtype d : {Dtype::i64, Dtype::i32, Dtype::u8, Dtype::bool_})
-    inputs.push_back({std::string("of_") + tinytorch::name_of(d), ints({3, 5}, 0, d == Dtype::bool_ ? 2 : 9, d), false});
+    inputs.push_back({std::string("of_") + tinytorch::name_of(d),
+                      ints({3, 5}, 0, d == Dtype::bool_ ? 2 : 9, d), false});
   inputs.push_back({"bench", distinct({256, 512}), false});
   for (const Variant& v : inputs) {
     put(of_all, v.name, v.in, whole, v.grad);
@@ -140,9 +154,11 @@ Cases reduce_cases() {
   Cases cases;
   add_sums(cases, "sum", sum, {}, false);
   add_sums(cases, "mean", mean, {}, true);
-  for (const auto& [op, f] : {std::pair<const char*, Tensor (*)(const Tensor&)>{"sum(Tensor)", sum},
-                              std::pair<const char*, Tensor (*)(const Tensor&)>{"mean(Tensor)", mean}})
-    for (const Input& in : {real({3, 4}), real({3, 4}).laid(Layout::transposed), real({}), real({1, 1})})
+  for (const auto& [op, f] :
+       {std::pair<const char*, Tensor (*)(const Tensor&)>{"sum(Tensor)", sum},
+        std::pair<const char*, Tensor (*)(const Tensor&)>{"mean(Tensor)", mean}})
+    for (const Input& in :
+         {real({3, 4}), real({3, 4}).laid(Layout::transposed), real({}), real({1, 1})})
       cases.push_back({.op = op,
                        .variant = in.shape.str() + name_of(in.layout),
                        .inputs = {in},
@@ -161,14 +177,17 @@ Cases reduce_cases() {
         const Shape dims = d.dims;
         cases.push_back(
             {.op = "var",
-             .variant = std::string(d.variant) + (unbiased ? "_unbiased" : "_biased") + (keep ? "_keep" : ""),
+             .variant = std::string(d.variant) + (unbiased ? "_unbiased" : "_biased") +
+                        (keep ? "_keep" : ""),
              .inputs = {real({2, 3, 4}).laid(keep ? Layout::transposed : Layout::contiguous)},
-             .run = [dims, unbiased, keep](const Tensors& t) { return Tensors{var(t[0], dims, unbiased, keep)}; },
+             .run = [dims, unbiased,
+                     keep](const Tensors& t) { return Tensors{var(t[0], dims, unbiased, keep)}; },
              // (|x| + |mean|)^2 summed: the mean's own rounding error enters every term.
              .tolerance = terms([dims, unbiased, keep](const Tensors& t) {
                const Tensor term = square(add(abs(t[0]), abs(mean(t[0], dims, true))));
-               const double n = static_cast<double>(t[0].numel()) /
-                                static_cast<double>(std::max<int64_t>(1, sum(t[0], dims, false).numel()));
+               const double n =
+                   static_cast<double>(t[0].numel()) /
+                   static_cast<double>(std::max<int64_t>(1, sum(t[0], dims, false).numel()));
                return Tensors{div(sum(term, dims, keep), unbiased ? n - 1 : n)};
              })});
       }
@@ -180,8 +199,10 @@ Cases reduce_cases() {
     const char* variant;
     Shape from, to;
   };
-  for (const To& s : {To{"same", {2, 3}, {2, 3}}, To{"row", {2, 3}, {3}}, To{"kept", {2, 3}, {2, 1}}, To{"scalar", {2, 3}, {}},
-                      To{"ones", {2, 3}, {1, 1}}, To{"middle", {2, 3, 4}, {3, 1}}, To{"of_empty", {0, 3}, {1, 3}}})
+  for (const To& s :
+       {To{"same", {2, 3}, {2, 3}}, To{"row", {2, 3}, {3}}, To{"kept", {2, 3}, {2, 1}},
+        To{"scalar", {2, 3}, {}}, To{"ones", {2, 3}, {1, 1}}, To{"middle", {2, 3, 4}, {3, 1}},
+        To{"of_empty", {0, 3}, {1, 3}}})
     for (Layout l : all_layouts())
       cases.push_back({.op = "sum_to",
                        .variant = std::string(s.variant) + "_" + name_of(l),

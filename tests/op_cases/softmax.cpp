@@ -16,17 +16,21 @@ Oracle softmax_oracle(int dim, bool log) {
     const int64_t n = rank ? r.shape[d] : 1;
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t i = 0; i < inner; ++i) {
-        const auto at = [&](int64_t j) -> double& { return r.v[static_cast<size_t>((o * n + j) * inner + i)]; };
+        const auto at = [&](int64_t j) -> double& {
+          return r.v[static_cast<size_t>((o * n + j) * inner + i)];
+        };
         double top = -INFINITY, sum = 0;
         for (int64_t j = 0; j < n; ++j) top = std::fmax(top, at(j));
         for (int64_t j = 0; j < n; ++j) sum += std::exp(at(j) - top);
-        for (int64_t j = 0; j < n; ++j) at(j) = log ? at(j) - top - std::log(sum) : std::exp(at(j) - top) / sum;
+        for (int64_t j = 0; j < n; ++j)
+          at(j) = log ? at(j) - top - std::log(sum) : std::exp(at(j) - top) / sum;
       }
     return std::vector<HostArray>{r};
   };
 }
 
-// x - max is rounded to eps |x - max|, which exp makes a relative error of y; log_softmax keeps it as it is.
+// x - max is rounded to eps |x - max|, which exp makes a relative error of y; log_softmax keeps it
+// as it is.
 Run softmax_terms(int dim, bool log) {
   return [dim, log](const Tensors& in) {
     const int d = dim < 0 ? dim + in[0].rank() : dim;
@@ -43,7 +47,8 @@ Cases softmax_cases() {
   Cases cases;
   for (bool log : {false, true}) {
     const auto f = log ? log_softmax : softmax;
-    const auto put = [&](const std::string& variant, const Input& in, int dim, bool grad = true, bool oracle = true) {
+    const auto put = [&](const std::string& variant, const Input& in, int dim, bool grad = true,
+                         bool oracle = true) {
       cases.push_back({.op = log ? "log_softmax" : "softmax",
                        .variant = variant,
                        .inputs = {in},
@@ -55,7 +60,8 @@ Cases softmax_cases() {
     };
     for (int dim : {0, 1, 2, -1, -2, -3}) put("dim" + std::to_string(dim), real({2, 3, 4}), dim);
     for (Layout l : all_layouts())
-      for (int dim : {0, -1}) put(std::string(name_of(l)) + std::to_string(dim), real({3, 4}).laid(l), dim);
+      for (int dim : {0, -1})
+        put(std::string(name_of(l)) + std::to_string(dim), real({3, 4}).laid(l), dim);
     put("rank1", real({5}), 0);
     put("rank0", real({}), 0);
     put("size1", real({3, 1}), 1);
