@@ -1,5 +1,6 @@
-// Memory that runs out at every possible place of a training step: each failing `new`, and each refused block of the backend, gives
-// std::bad_alloc or a typed error; nothing leaks, and the next step computes what it would have computed.
+// Memory that runs out at every possible place of a training step: each failing `new`, and each
+// refused block of the backend, gives std::bad_alloc or a typed error; nothing leaks, and the next
+// step computes what it would have computed.
 #include <cstdlib>
 #include <functional>
 #include <new>
@@ -34,12 +35,20 @@ void* take_or_throw(size_t bytes, size_t alignment) {
 
 void* operator new(size_t n) { return take_or_throw(n, 1); }
 void* operator new[](size_t n) { return take_or_throw(n, 1); }
-void* operator new(size_t n, std::align_val_t a) { return take_or_throw(n, static_cast<size_t>(a)); }
-void* operator new[](size_t n, std::align_val_t a) { return take_or_throw(n, static_cast<size_t>(a)); }
+void* operator new(size_t n, std::align_val_t a) {
+  return take_or_throw(n, static_cast<size_t>(a));
+}
+void* operator new[](size_t n, std::align_val_t a) {
+  return take_or_throw(n, static_cast<size_t>(a));
+}
 void* operator new(size_t n, const std::nothrow_t&) noexcept { return take(n, 1); }
 void* operator new[](size_t n, const std::nothrow_t&) noexcept { return take(n, 1); }
-void* operator new(size_t n, std::align_val_t a, const std::nothrow_t&) noexcept { return take(n, static_cast<size_t>(a)); }
-void* operator new[](size_t n, std::align_val_t a, const std::nothrow_t&) noexcept { return take(n, static_cast<size_t>(a)); }
+void* operator new(size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return take(n, static_cast<size_t>(a));
+}
+void* operator new[](size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return take(n, static_cast<size_t>(a));
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
@@ -63,8 +72,8 @@ class Trainer {
     image_ = randn({4, 2, 6, 6}, {.generator = generator_});
     target_ = randint(0, 3, {4}, {.generator = generator_});
     words_ = randint(0, 5, {4, 2}, {.generator = generator_});
-    parameters_ = {parameter({3, 2, 3, 3}), parameter({3}),     parameter({3}),    parameter({3}),
-                   parameter({5, 4}),       parameter({8, 35}), parameter({8}),    parameter({8, 3})};
+    parameters_ = {parameter({3, 2, 3, 3}), parameter({3}),     parameter({3}), parameter({3}),
+                   parameter({5, 4}),       parameter({8, 35}), parameter({8}), parameter({8, 3})};
     for (Tensor& p : parameters_) p = p.detach().requires_grad_();
   }
 
@@ -75,9 +84,11 @@ class Trainer {
     Tensor h = conv2d(image_, parameters_[0], parameters_[1], {.padding = {1, 1}});
     h = max_pool2d(relu(batch_norm(h, mean, var, parameters_[2], parameters_[3])), {2, 2});
     h = cat({flatten(h, 1), flatten(embedding(parameters_[4], words_), 1)}, 1);
-    h = dropout(linear(h, parameters_[5], parameters_[6], Activation::tanh), 0.25, true, generator_);
+    h = dropout(linear(h, parameters_[5], parameters_[6], Activation::tanh), 0.25, true,
+                generator_);
     const Tensor logits = matmul(softmax(h, 1), parameters_[7]);
-    const Tensor total = add(cross_entropy(logits, target_), mul(sum(square(logits.slice(1, 0, 3, 2))), 0.01));
+    const Tensor total =
+        add(cross_entropy(logits, target_), mul(sum(square(logits.slice(1, 0, 3, 2))), 0.01));
     total.backward();
     if (learn) {
       const NoGrad off;
@@ -160,9 +171,18 @@ TEST_P(AllocationFailure, OfEveryNewWithAnObserver) {
 TEST_P(AllocationFailure, OfEveryNewWhileTensorsAreMade) {
   const Tensor x = ones({2, 3});
   const std::vector<std::function<void()>> calls = {
-      [] { tensor({1.f, 2.f}); }, [] { Generator(4); }, [&] { x.str(); }, [] { create_stream(Device()); }, [] { Device("cpu"); },
-      [] { from_blob(nullptr, {0}, Dtype::f32, [] {}); }, [&] { add(x, ones({4})); }, [&] { x.to_vector<double>(); },
-      [] { Device("no such device"); }, [] { backend_status("nothing"); }};
+      [] {
+        tensor({1.f, 2.f});
+      },
+      [] { Generator(4); },
+      [&] { x.str(); },
+      [] { create_stream(Device()); },
+      [] { Device("cpu"); },
+      [] { from_blob(nullptr, {0}, Dtype::f32, [] {}); },
+      [&] { add(x, ones({4})); },
+      [&] { x.to_vector<double>(); },
+      [] { Device("no such device"); },
+      [] { backend_status("nothing"); }};
   for (const auto& call : calls) {
     attempt(call);
     const int64_t live = memory_stats(device_).in_use;
@@ -177,7 +197,8 @@ TEST_P(AllocationFailure, OfEveryNewWhileTensorsAreMade) {
   }
 }
 
-// The device refuses blocks: by a limit that is raised step by step, and, where the test backend offers it, one block after the other.
+// The device refuses blocks: by a limit that is raised step by step, and, where the test backend
+// offers it, one block after the other.
 TEST_P(AllocationFailure, OfTheBackendByALimit) {
   Trainer trainer(device_);
   const double want = trainer.loss(false);
@@ -215,7 +236,8 @@ TEST_P(AllocationFailure, OutOfMemorySaysWhatWasAsked) {
 }
 
 TEST_P(AllocationFailure, OfEveryBlockOfTheTestBackend) {
-  if (device_.backend() != "late") GTEST_SKIP() << "only the test backend can refuse a chosen block";
+  if (device_.backend() != "late")
+    GTEST_SKIP() << "only the test backend can refuse a chosen block";
   const TinytorchLateControl* control = late::late_control();
   ASSERT_TRUE(control);
   Trainer trainer(device_);

@@ -1,4 +1,5 @@
-// backward() and grad(): what they compute, where gradients go, when a graph can be used again, and what records one.
+// backward() and grad(): what they compute, where gradients go, when a graph can be used again, and
+// what records one.
 #include <cmath>
 #include <functional>
 
@@ -120,12 +121,16 @@ TEST_P(Autograd, SecondAndThirdDerivatives) {
   EXPECT_EQ(values(ggg), (Numbers{48}));
 }
 
-// exp, sigmoid, tanh and softmax keep their output: its history must come back for the second derivative.
+// exp, sigmoid, tanh and softmax keep their output: its history must come back for the second
+// derivative.
 TEST_P(Autograd, SecondDerivativeThroughSavedOutputs) {
   const auto check = [](const char* op, const std::function<Tensor(const Tensor&)>& f) {
     Tensor x = tensor({0.3, -0.7, 1.1});
     x.requires_grad_();
-    EXPECT_TRUE(gradgradcheck([&](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in[0])}; }, {x}, {.raise = false})) << op;
+    EXPECT_TRUE(
+        gradgradcheck([&](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in[0])}; },
+                      {x}, {.raise = false}))
+        << op;
   };
   check("exp", [](const Tensor& x) { return exp(exp(x)); });
   check("sigmoid", [](const Tensor& x) { return sigmoid(sigmoid(x)); });
@@ -257,7 +262,8 @@ TEST_P(Autograd, GradientConventionsAtKinks) {
   EXPECT_EQ(values(v.grad()), (Numbers{0, 1}));
 }
 
-// where() with a bad branch: the gradient of the branch not taken is 0, even where its own slope is not finite.
+// where() with a bad branch: the gradient of the branch not taken is 0, even where its own slope is
+// not finite.
 TEST_P(Autograd, WhereMasksTheGradient) {
   const Tensor x = leaf({0, 4});
   sum(where(gt(x, 0.0), x, mul(x, 2))).backward();

@@ -1,5 +1,5 @@
-// Hooks and custom functions: order, replacement and removal of hooks; several outputs, undefined gradients, second derivatives,
-// checkpointing (a backward pass inside a backward pass).
+// Hooks and custom functions: order, replacement and removal of hooks; several outputs, undefined
+// gradients, second derivatives, checkpointing (a backward pass inside a backward pass).
 #include <cmath>
 
 #include "tests/testing.h"
@@ -64,7 +64,8 @@ TEST_P(Hooks, CanBeRemoved) {
   EXPECT_EQ(calls, 3);
 }
 
-// A leaf in three places: its hook runs once, with the whole gradient, before it is added to grad().
+// A leaf in three places: its hook runs once, with the whole gradient, before it is added to
+// grad().
 TEST_P(Hooks, OfALeafRunWhenItsGradientIsComplete) {
   const Tensor x = leaf({1, 2}), w = leaf({1, 1});
   Numbers seen;
@@ -116,7 +117,9 @@ TEST_P(Hooks, ABadReplacementIsAnError) {
   EXPECT_EQ(values(x.grad()), (Numbers{2, 2}));
 }
 
-TEST_P(Hooks, NeedATensorThatWantsAGradient) { EXPECT_THROW(ones({2}).register_hook([](const Tensor& g) { return g; }), AutogradError); }
+TEST_P(Hooks, NeedATensorThatWantsAGradient) {
+  EXPECT_THROW(ones({2}).register_hook([](const Tensor& g) { return g; }), AutogradError);
+}
 
 // ---- custom functions
 
@@ -131,7 +134,8 @@ Tensor custom_mul(const Tensor& a, const Tensor& b) {
       },
       [](FunctionContext& c, const Tensors& g) {
         const Tensors saved = c.saved();
-        return Tensors{c.needs_grad(0) ? mul(g[0], saved[1]) : Tensor(), c.needs_grad(1) ? mul(g[0], saved[0]) : Tensor()};
+        return Tensors{c.needs_grad(0) ? mul(g[0], saved[1]) : Tensor(),
+                       c.needs_grad(1) ? mul(g[0], saved[0]) : Tensor()};
       })[0];
 }
 
@@ -157,7 +161,9 @@ TEST_P(CustomFunction, TwiceByOrdinaryOps) {
 TEST_P(CustomFunction, SeveralOutputsSomeWithoutGradient) {
   const Tensor x = leaf({1, 2});
   int undefined = 0;
-  const auto forward = [](FunctionContext&, const Tensors& in) { return Tensors{mul(in[0], 2), mul(in[0], 3), mul(in[0], 5)}; };
+  const auto forward = [](FunctionContext&, const Tensors& in) {
+    return Tensors{mul(in[0], 2), mul(in[0], 3), mul(in[0], 5)};
+  };
   const auto backward = [&](FunctionContext&, const Tensors& g) {
     EXPECT_EQ(g.size(), 3u);
     Tensor total;
@@ -182,8 +188,11 @@ TEST_P(CustomFunction, SeveralOutputsSomeWithoutGradient) {
 TEST_P(CustomFunction, UndefinedGradientMeansNone) {
   const Tensor x = leaf({1, 2}), z = leaf({1, 2});
   const Tensor y = custom_function(
-      "stop", {x, z}, [](FunctionContext&, const Tensors& in) { return Tensors{add(in[0], in[1])}; },
-      [](FunctionContext&, const Tensors& g) { return Tensors{Tensor(), g[0]}; })[0];
+      "stop", {x, z},
+      [](FunctionContext&, const Tensors& in) { return Tensors{add(in[0], in[1])}; },
+      [](FunctionContext&, const Tensors& g) {
+        return Tensors{Tensor(), g[0]};
+      })[0];
   sum(y).backward();
   EXPECT_FALSE(x.grad().defined());
   EXPECT_EQ(values(z.grad()), (Numbers{1, 1}));
@@ -192,11 +201,24 @@ TEST_P(CustomFunction, UndefinedGradientMeansNone) {
 TEST_P(CustomFunction, ChecksWhatBackwardReturns) {
   const Tensor x = leaf({1, 2});
   const auto forward = [](FunctionContext&, const Tensors& in) { return Tensors{mul(in[0], 2)}; };
-  const auto run = [&](const BackwardFunction& backward) { sum(custom_function("mine", {x}, forward, backward)[0]).backward(); };
-  expect_error<Error>([&] { run([](FunctionContext&, const Tensors& g) { return Tensors{g[0], g[0]}; }); }, {"mine"});
-  expect_error<Error>([&] { run([](FunctionContext&, const Tensors&) { return Tensors{}; }); }, {"mine"});
-  expect_error<Error>([&] { run([](FunctionContext&, const Tensors&) { return Tensors{ones({3})}; }); }, {"mine", "[3]", "[2]"});
-  expect_error<std::runtime_error>([&] { run([](FunctionContext&, const Tensors&) -> Tensors { throw std::runtime_error("own"); }); }, {"own"});
+  const auto run = [&](const BackwardFunction& backward) {
+    sum(custom_function("mine", {x}, forward, backward)[0]).backward();
+  };
+  expect_error<Error>(
+      [&] { run([](FunctionContext&, const Tensors& g) {
+              return Tensors{g[0], g[0]};
+            }); },
+      {"mine"});
+  expect_error<Error>([&] { run([](FunctionContext&, const Tensors&) { return Tensors{}; }); },
+                      {"mine"});
+  expect_error<Error>(
+      [&] { run([](FunctionContext&, const Tensors&) { return Tensors{ones({3})}; }); },
+      {"mine", "[3]", "[2]"});
+  expect_error<std::runtime_error>(
+      [&] {
+        run([](FunctionContext&, const Tensors&) -> Tensors { throw std::runtime_error("own"); });
+      },
+      {"own"});
   EXPECT_FALSE(x.grad().defined());
   run([](FunctionContext&, const Tensors& g) { return Tensors{mul(g[0], 2)}; });
   EXPECT_EQ(values(x.grad()), (Numbers{2, 2}));
@@ -210,7 +232,8 @@ TEST_P(CustomFunction, SavedTensorsAreCheckedForChanges) {
   expect_error<AutogradError>([&] { sum(y).backward(); }, {"custom_mul"});
 }
 
-// Checkpointing: the forward pass runs again, recorded, inside the backward pass, and a backward pass of its own walks it.
+// Checkpointing: the forward pass runs again, recorded, inside the backward pass, and a backward
+// pass of its own walks it.
 Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
   return custom_function(
       "checkpoint", {x},
@@ -229,7 +252,9 @@ Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x
 TEST_P(CustomFunction, CheckpointingIsReentrant) {
   const Tensor w = leaf({0.5, -0.25});
   const auto inner = [](const Tensor& x) { return tanh(mul(x, exp(x))); };
-  const auto outer = [&](const Tensor& x) { return mul(checkpoint(inner, sigmoid(x)), x); };  // checkpoints inside checkpoints
+  const auto outer = [&](const Tensor& x) {
+    return mul(checkpoint(inner, sigmoid(x)), x);
+  };  // checkpoints inside checkpoints
   const Tensor plain = leaf({0.5, -0.25});
   sum(mul(inner(sigmoid(plain)), plain)).backward();
   sum(checkpoint(outer, w)).backward();

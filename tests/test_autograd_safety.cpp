@@ -1,5 +1,6 @@
-// What protects a user of autograd: the version check, rules of in-place ops, anomaly mode, graphs of a million ops on a small stack,
-// work and memory saved where weights are frozen, and a library that works on after an error in the middle of a pass.
+// What protects a user of autograd: the version check, rules of in-place ops, anomaly mode, graphs
+// of a million ops on a small stack, work and memory saved where weights are frozen, and a library
+// that works on after an error in the middle of a pass.
 #include <pthread.h>
 
 #include <cmath>
@@ -24,11 +25,12 @@ TEST_P(Safety, AChangeInPlaceAfterSavingIsAnErrorThatNamesTheOp) {
     const char* op;
     std::function<Tensor(const Tensor& x, Tensor& other)> f;
   };
-  for (const Row& r : std::vector<Row>{{"mul", [](const Tensor& x, Tensor& o) { return mul(x, o); }},
-                                       {"div", [](const Tensor& x, Tensor& o) { return div(x, o); }},
-                                       {"matmul", [](const Tensor& x, Tensor& o) { return matmul(x, o); }},
-                                       {"exp", [](const Tensor& x, Tensor& o) { return o = exp(x); }},
-                                       {"sigmoid", [](const Tensor& x, Tensor& o) { return o = sigmoid(x); }}}) {
+  for (const Row& r :
+       std::vector<Row>{{"mul", [](const Tensor&x, Tensor&o) { return mul(x, o); }},
+                        {"div", [](const Tensor&x, Tensor&o) { return div(x, o); }},
+                        {"matmul", [](const Tensor&x, Tensor&o) { return matmul(x, o); }},
+                        {"exp", [](const Tensor&x, Tensor&o) { return o = exp(x); }},
+                        {"sigmoid", [](const Tensor&x, Tensor&o) { return o = sigmoid(x); }}}) {
     SCOPED_TRACE(r.op);
     const Tensor x = leaf({1, 2});
     Tensor other = tensor({3.f, 4.f});
@@ -71,10 +73,11 @@ TEST_P(Safety, InPlaceOpsAreRefusedOnTrackedTensors) {
   Tensor y = mul(x, 2);
   const Tensor one = ones({2});
   for (Tensor* t : {&x, &y})
-    for (const std::function<void()>& call :
-         std::vector<std::function<void()>>{[&] { t->add_(one); }, [&] { t->sub_(one); }, [&] { t->mul_(one); }, [&] { t->div_(one); },
-                                            [&] { t->add_(1.0); }, [&] { t->mul_(2.0); }, [&] { t->fill_(0); }, [&] { t->zero_(); },
-                                            [&] { t->copy_(one); }, [&] { t->clamp_(0, 1); }, [&] { t->narrow(0, 0, 1).fill_(3); }})
+    for (const std::function<void()>& call : std::vector<std::function<void()>>{
+             [&] { t->add_(one); }, [&] { t->sub_(one); }, [&] { t->mul_(one); },
+             [&] { t->div_(one); }, [&] { t->add_(1.0); }, [&] { t->mul_(2.0); },
+             [&] { t->fill_(0); }, [&] { t->zero_(); }, [&] { t->copy_(one); },
+             [&] { t->clamp_(0, 1); }, [&] { t->narrow(0, 0, 1).fill_(3); }})
       EXPECT_THROW(call(), AutogradError);
   EXPECT_EQ(values(x), (Numbers{1, 2}));
   {
@@ -182,7 +185,7 @@ TEST_P(Safety, FrozenWeightsCostNoWork) {
   const double train_both = flops_of([&] { both.loss().backward(); });
   const double first_layer = 2.0 * 8 * 16 * 32, last_layer = 2.0 * 8 * 32 * 4;
   EXPECT_GE(train_last, forward + last_layer);
-  EXPECT_LT(train_last, forward + 2 * last_layer);         // the weight's gradient, but not the input's
+  EXPECT_LT(train_last, forward + 2 * last_layer);  // the weight's gradient, but not the input's
   EXPECT_GE(train_both, forward + 2 * last_layer + first_layer);
   EXPECT_LT(train_both, forward + 2 * last_layer + 2 * first_layer);
 }
@@ -199,7 +202,8 @@ TEST_P(Safety, FrozenWeightsKeepNothingAlive) {
   };
   const int64_t hidden = 8 * 32 * 4, output = 8 * 4 * 4, number = 4;
   EXPECT_EQ(kept(false, false), number);
-  EXPECT_EQ(kept(false, true), number + hidden + output);  // tanh's result for w2, the output for square
+  EXPECT_EQ(kept(false, true),
+            number + hidden + output);  // tanh's result for w2, the output for square
   EXPECT_EQ(kept(true, false), number + hidden + output);  // tanh's result for tanh's own gradient
   EXPECT_EQ(kept(true, true), number + hidden + output);
 }
@@ -249,7 +253,8 @@ TEST_P(Safety, AFreedGraphSaysSoForEverySharedPart) {
   const Tensor x = leaf({1, 2});
   const Tensor h = exp(x);
   sum(h).backward();
-  expect_error<AutogradError>([&] { sum(mul(h, 2)).backward(); }, {"retain"});  // a new loss on an old part
+  expect_error<AutogradError>([&] { sum(mul(h, 2)).backward(); },
+                              {"retain"});  // a new loss on an old part
   expect_error<AutogradError>([&] { grad({sum(h)}, {x}); }, {"retain"});
 }
 
@@ -258,7 +263,8 @@ TEST_P(Safety, OneGraphOfManySmallPiecesIsCollected) {
   for (int i = 0; i < 50; ++i) {
     const Tensor x = leaf({1, 2, 3});
     const Tensor y = softmax(mul(sigmoid(x), exp(x)), 0);
-    const Tensor g = grad({sum(square(y))}, {x}, {}, {.create_graph = true})[0];  // a graph that holds its own gradients
+    const Tensor g = grad({sum(square(y))}, {x}, {},
+                          {.create_graph = true})[0];  // a graph that holds its own gradients
     if (i % 2) sum(square(g)).backward();
   }
 }

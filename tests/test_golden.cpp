@@ -1,5 +1,6 @@
-// Figures from PyTorch (tests/data, made by tests/golden/make_golden.py): values and gradients of ops of every family, and the loss
-// curves of a whole MLP and a whole CNN made of ops. Runs in the root of the source tree.
+// Figures from PyTorch (tests/data, made by tests/golden/make_golden.py): values and gradients of
+// ops of every family, and the loss curves of a whole MLP and a whole CNN made of ops. Runs in the
+// root of the source tree.
 #include <cmath>
 #include <fstream>
 #include <set>
@@ -71,7 +72,8 @@ void expect_close(const Tensor& got, const Recorded& want, const std::string& wh
   for (size_t i = 0; i < g.size(); ++i) {
     const double w = want.v[i];
     if (std::isnan(w) || std::isinf(w) || !is_floating(want.dtype)) {
-      EXPECT_TRUE(std::isnan(w) ? std::isnan(g[i]) : g[i] == w) << what << ", element " << i << ": " << g[i] << ", not " << w;
+      EXPECT_TRUE(std::isnan(w) ? std::isnan(g[i]) : g[i] == w)
+          << what << ", element " << i << ": " << g[i] << ", not " << w;
     } else {
       EXPECT_NEAR(g[i], w, 4e-6 * std::fabs(w) + 1e-6 * largest) << what << ", element " << i;
     }
@@ -95,12 +97,15 @@ TEST_P(Golden, Ops) {
       const FusedGuard guard(fused);
       Tensors in, leaves;
       for (size_t i = 0; i < r.in.size(); ++i) {
-        in.push_back(tensor(r.in[i].v, r.in[i].shape, {.device = Device("cpu")}).to(r.in[i].dtype).to(device_));
+        in.push_back(tensor(r.in[i].v, r.in[i].shape, {.device = Device("cpu")})
+                         .to(r.in[i].dtype)
+                         .to(device_));
         if (r.tracked[i]) leaves.push_back(in.back().requires_grad_());
       }
       const Tensors out = found->second(in);
       ASSERT_EQ(out.size(), r.out.size());
-      for (size_t i = 0; i < out.size(); ++i) expect_close(out[i], r.out[i], "result " + std::to_string(i));
+      for (size_t i = 0; i < out.size(); ++i)
+        expect_close(out[i], r.out[i], "result " + std::to_string(i));
       if (r.grad.empty()) continue;
       Tensors outputs, weights;
       for (const Tensor& o : out) {
@@ -111,22 +116,27 @@ TEST_P(Golden, Ops) {
         weights.push_back(tensor(w, o.shape()).to(o.dtype()));
       }
       const Tensors g = grad(outputs, leaves, weights, {.allow_unused = true});
-      for (size_t i = 0; i < g.size(); ++i) expect_close(g[i] ? g[i] : zeros_like(leaves[i]), r.grad[i], "gradient " + std::to_string(i));
+      for (size_t i = 0; i < g.size(); ++i)
+        expect_close(g[i] ? g[i] : zeros_like(leaves[i]), r.grad[i],
+                     "gradient " + std::to_string(i));
     }
   }
   EXPECT_GT(seen.size(), 100u);
-  for (const auto& [name, f] : golden_cases()) EXPECT_TRUE(seen.count(name)) << "golden_ops.txt lacks " << name;
+  for (const auto& [name, f] : golden_cases())
+    EXPECT_TRUE(seen.count(name)) << "golden_ops.txt lacks " << name;
 }
 
 // ---- training
 
 Tensor wave(const Shape& shape, double phase, Dtype dtype, double scale = 0.5) {
   std::vector<double> v(static_cast<size_t>(shape.numel()));
-  for (size_t i = 0; i < v.size(); ++i) v[i] = scale * std::sin(0.7 * static_cast<double>(i) + phase);
+  for (size_t i = 0; i < v.size(); ++i)
+    v[i] = scale * std::sin(0.7 * static_cast<double>(i) + phase);
   return tensor(v, shape).to(dtype);
 }
 
-std::vector<double> train(Tensors parameters, const std::function<Tensor()>& loss_of, int steps, double rate, double momentum) {
+std::vector<double> train(Tensors parameters, const std::function<Tensor()>& loss_of, int steps,
+                          double rate, double momentum) {
   std::vector<double> losses;
   Tensors velocity;
   for (Tensor& p : parameters) velocity.push_back(zeros_like(p.requires_grad_()));
@@ -146,20 +156,28 @@ std::vector<double> train(Tensors parameters, const std::function<Tensor()>& los
 }
 
 std::vector<double> train_mlp(Dtype d) {
-  const Tensor x = wave({12, 8}, 0.1, d, 1), y = remainder(arange(12), full({}, 3, {.dtype = Dtype::i64}));
-  const Tensor w1 = wave({16, 8}, 1, d), b1 = wave({16}, 2, d), w2 = wave({3, 16}, 3, d), b2 = wave({3}, 4, d);
-  return train({w1, b1, w2, b2}, [&] { return cross_entropy(linear(linear(x, w1, b1, Activation::tanh), w2, b2), y); }, 40, 0.2, 0.9);
+  const Tensor x = wave({12, 8}, 0.1, d, 1),
+               y = remainder(arange(12), full({}, 3, {.dtype = Dtype::i64}));
+  const Tensor w1 = wave({16, 8}, 1, d), b1 = wave({16}, 2, d), w2 = wave({3, 16}, 3, d),
+               b2 = wave({3}, 4, d);
+  return train(
+      {w1, b1, w2, b2},
+      [&] { return cross_entropy(linear(linear(x, w1, b1, Activation::tanh), w2, b2), y); }, 40,
+      0.2, 0.9);
 }
 
 std::vector<double> train_cnn(Dtype d) {
   using Pair = std::array<int64_t, 2>;
-  const Tensor image = wave({6, 2, 8, 8}, 0.3, d, 1), target = remainder(arange(6), full({}, 4, {.dtype = Dtype::i64}));
-  const Tensor k1 = wave({4, 2, 3, 3}, 1, d), c1 = wave({4}, 2, d), k2 = wave({6, 2, 3, 3}, 3, d), w = wave({4, 24}, 4, d), b = wave({4}, 5, d);
+  const Tensor image = wave({6, 2, 8, 8}, 0.3, d, 1),
+               target = remainder(arange(6), full({}, 4, {.dtype = Dtype::i64}));
+  const Tensor k1 = wave({4, 2, 3, 3}, 1, d), c1 = wave({4}, 2, d), k2 = wave({6, 2, 3, 3}, 3, d),
+               w = wave({4, 24}, 4, d), b = wave({4}, 5, d);
   const Tensor gain = ones({4}, {.dtype = d}), shift = zeros({4}, {.dtype = d});
   const auto loss = [&] {
     Tensor h = conv2d(image, k1, c1, {.padding = {1, 1}});
     h = max_pool2d(relu(batch_norm(h, {}, {}, gain, shift)), {2, 2});
-    h = avg_pool2d(gelu(conv2d(h, k2, {}, {.groups = 2})), {2, 2}, {.stride = Pair{1, 1}, .padding = {1, 1}});
+    h = avg_pool2d(gelu(conv2d(h, k2, {}, {.groups = 2})), {2, 2},
+                   {.stride = Pair{1, 1}, .padding = {1, 1}});
     h = max_pool2d(h.slice(2, 1, 99).slice(3, 1, 99), {1, 1});
     return cross_entropy(linear(flatten(h, 1), w, b), target);
   };
@@ -179,11 +197,15 @@ TEST_P(Golden, LossCurves) {
   for (bool fused : {true, false}) {
     const FusedGuard guard(fused);
     for (const auto& [name, run] : {std::pair("mlp", &train_mlp), std::pair("cnn", &train_cnn)})
-      for (const auto& [dtype, tolerance] : {std::pair{Dtype::f64, 1e-9}, std::pair{Dtype::f32, 2e-3}}) {
-        SCOPED_TRACE(std::string(name) + " in " + name_of(dtype) + (fused ? ", fused" : ", composed"));
+      for (const auto& [dtype, tolerance] :
+           {std::pair{Dtype::f64, 1e-9}, std::pair{Dtype::f32, 2e-3}}) {
+        SCOPED_TRACE(std::string(name) + " in " + name_of(dtype) +
+                     (fused ? ", fused" : ", composed"));
         const std::vector<double> got = run(dtype);
         ASSERT_EQ(got.size(), want[name].size());
-        for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[name][i], tolerance * std::fmax(want[name][i], 0.1)) << "step " << i;
+        for (size_t i = 0; i < got.size(); ++i)
+          EXPECT_NEAR(got[i], want[name][i], tolerance * std::fmax(want[name][i], 0.1))
+              << "step " << i;
       }
   }
 }

@@ -1,4 +1,5 @@
-// Life and death: tensors that outlive main(), forked children, the host's own BLAS, and process state that the library must leave alone.
+// Life and death: tensors that outlive main(), forked children, the host's own BLAS, and process
+// state that the library must leave alone.
 #include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,7 +23,8 @@ extern char** environ;
 namespace tinytorch::testing {
 namespace {
 
-// A global of every kind, destroyed after main() and after the library's own statics: the process must still end with status 0.
+// A global of every kind, destroyed after main() and after the library's own statics: the process
+// must still end with status 0.
 struct Globals {
   std::map<std::string, Tensor> leaves, results;
   std::map<std::string, Generator> generators;
@@ -35,7 +37,8 @@ std::vector<double> train(const Device& device, int steps) {
   const DeviceGuard guard(device);
   const Generator g(5, device);
   const Tensor x = randn({64, 20}, {.generator = g}), y = randint(0, 4, {64}, {.generator = g});
-  Tensor w1 = mul(randn({20, 48}, {.generator = g}), 0.2), w2 = mul(randn({48, 4}, {.generator = g}), 0.2);
+  Tensor w1 = mul(randn({20, 48}, {.generator = g}), 0.2),
+         w2 = mul(randn({48, 4}, {.generator = g}), 0.2);
   std::vector<double> losses;
   for (int s = 0; s < steps; ++s) {
     for (Tensor* w : {&w1, &w2}) {
@@ -77,7 +80,8 @@ TEST_P(Lifetime, TensorsFromAThreadThatEnded) {
   EXPECT_EQ(sum(t).item(), 500500);
 }
 
-#if !defined(__SANITIZE_THREAD__)  // a thread sanitizer does not follow a fork of a process with threads
+#if !defined( \
+    __SANITIZE_THREAD__)  // a thread sanitizer does not follow a fork of a process with threads
 
 // Runs f in a forked child; its status, or -1 if it died.
 int in_child(const std::function<int()>& f) {
@@ -96,7 +100,8 @@ int in_child(const std::function<int()>& f) {
 }
 
 TEST_P(Lifetime, TrainForkTrain) {
-  if (!device_.info().host_memory) GTEST_SKIP() << "the memory of " << device_.name() << " does not survive a fork";
+  if (!device_.info().host_memory)
+    GTEST_SKIP() << "the memory of " << device_.name() << " does not survive a fork";
   const ThreadsGuard threads(2);
   const std::vector<double> before = train(device_, 5);
   const Tensor kept = arange(100, {.dtype = Dtype::f32});
@@ -108,7 +113,10 @@ TEST_P(Lifetime, TrainForkTrain) {
               return inside == before ? 0 : 3;
             }),
             0);
-  EXPECT_EQ(in_child([&] { return in_child([&] { return train(device_, 3) == train(device_, 3) ? 0 : 1; }); }), 0);
+  EXPECT_EQ(in_child([&] {
+              return in_child([&] { return train(device_, 3) == train(device_, 3) ? 0 : 1; });
+            }),
+            0);
   EXPECT_EQ(train(device_, 5), before);
 }
 
@@ -118,7 +126,8 @@ TEST_P(Lifetime, AForkFromAThreadWhileOthersWork) {
   std::thread busy([&] {
     while (!stop) train(device_, 1);
   });
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(in_child([&] { return train(device_, 2).size() == 2 ? 0 : 1; }), 0);
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(in_child([&] { return train(device_, 2).size() == 2 ? 0 : 1; }), 0);
   stop = true;
   busy.join();
 }
@@ -144,7 +153,8 @@ TEST_P(Lifetime, ProcessStateIsLeftAlone) {
   std::vector<std::string> environment;
   for (char** e = environ; *e; ++e) environment.emplace_back(*e);
   std::map<int, struct sigaction> handlers;
-  for (int s : {SIGSEGV, SIGFPE, SIGABRT, SIGINT, SIGTERM, SIGPIPE, SIGCHLD, SIGILL, SIGBUS}) sigaction(s, nullptr, &handlers[s]);
+  for (int s : {SIGSEGV, SIGFPE, SIGABRT, SIGINT, SIGTERM, SIGPIPE, SIGCHLD, SIGILL, SIGBUS})
+    sigaction(s, nullptr, &handlers[s]);
   ASSERT_EQ(fesetround(FE_TOWARDZERO), 0);
 #if defined(__x86_64__)
   const unsigned csr = _mm_getcsr() & ~0x3fu;  // without the sticky flags
@@ -158,7 +168,8 @@ TEST_P(Lifetime, ProcessStateIsLeftAlone) {
   for (auto& [s, before] : handlers) {
     struct sigaction now;
     sigaction(s, nullptr, &now);
-    EXPECT_EQ(std::memcmp(&now.sa_handler, &before.sa_handler, sizeof(now.sa_handler)), 0) << "signal " << s;
+    EXPECT_EQ(std::memcmp(&now.sa_handler, &before.sa_handler, sizeof(now.sa_handler)), 0)
+        << "signal " << s;
   }
   size_t i = 0;
   for (char** e = environ; *e; ++e, ++i) {
@@ -168,14 +179,16 @@ TEST_P(Lifetime, ProcessStateIsLeftAlone) {
   EXPECT_EQ(i, environment.size());
 }
 
-// The host has a BLAS of its own, perhaps threaded: its number of threads and its results stay as they were.
+// The host has a BLAS of its own, perhaps threaded: its number of threads and its results stay as
+// they were.
 TEST_P(Lifetime, TheHostsBlasIsIntact) {
   void* blas = nullptr;
   for (const char* name : {"libopenblas.so.0", "libopenblas.so", "libblas.so.3"})
     if (!blas) blas = dlopen(name, RTLD_NOW | RTLD_LOCAL);
   if (!blas) GTEST_SKIP() << "no BLAS for the host on this machine";
-  using Gemm = void (*)(const char*, const char*, const int*, const int*, const int*, const double*, const double*, const int*, const double*,
-                        const int*, const double*, double*, const int*);
+  using Gemm = void (*)(const char*, const char*, const int*, const int*, const int*, const double*,
+                        const double*, const int*, const double*, const int*, const double*,
+                        double*, const int*);
   const Gemm dgemm = reinterpret_cast<Gemm>(dlsym(blas, "dgemm_"));
   ASSERT_TRUE(dgemm);
   const auto get = reinterpret_cast<int (*)()>(dlsym(blas, "openblas_get_num_threads"));

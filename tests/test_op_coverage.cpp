@@ -1,5 +1,5 @@
-// Reads the public headers: every op has a case, every case belongs to an op, and an op that has a gradient shows it in a case.
-// Runs in the root of the source tree.
+// Reads the public headers: every op has a case, every case belongs to an op, and an op that has a
+// gradient shows it in a case. Runs in the root of the source tree.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -21,7 +21,9 @@ std::string read(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-std::string without(std::string text, const char* pattern) { return std::regex_replace(text, std::regex(pattern), ""); }
+std::string without(std::string text, const char* pattern) {
+  return std::regex_replace(text, std::regex(pattern), "");
+}
 
 // "const Tensor& a, std::vector<int64_t> s = {}" -> "Tensor,vector<int64_t>"
 std::string types_of(std::string parameters) {
@@ -31,7 +33,8 @@ std::string types_of(std::string parameters) {
   std::string one;
   const auto flush = [&] {
     std::smatch m;
-    if (std::regex_search(one, m, std::regex(R"(^\s*([A-Za-z_][\w:]*(?:<.*>)?))"))) out += (out.empty() ? "" : ",") + m[1].str();
+    if (std::regex_search(one, m, std::regex(R"(^\s*([A-Za-z_][\w:]*(?:<.*>)?))")))
+      out += (out.empty() ? "" : ",") + m[1].str();
     one.clear();
   };
   for (char c : parameters) {
@@ -49,7 +52,8 @@ struct Declaration {
   std::string name, types, header;
 };
 
-std::vector<Declaration> declarations(const fs::path& header, const std::regex& pattern, const char* prefix) {
+std::vector<Declaration> declarations(const fs::path& header, const std::regex& pattern,
+                                      const char* prefix) {
   std::string text = without(read(header), R"(//[^\n]*)");
   text = std::regex_replace(text, std::regex(R"(\s+)"), " ");
   std::vector<Declaration> out;
@@ -60,7 +64,8 @@ std::vector<Declaration> declarations(const fs::path& header, const std::regex& 
       depth += (text[close] == '(') - (text[close] == ')');
       if (depth == 0) break;
     }
-    out.push_back({prefix + (*i)[1].str(), types_of(text.substr(open + 1, close - open - 1)), header.filename().string()});
+    out.push_back({prefix + (*i)[1].str(), types_of(text.substr(open + 1, close - open - 1)),
+                   header.filename().string()});
   }
   return out;
 }
@@ -70,7 +75,9 @@ std::vector<Declaration> free_ops() {
   std::vector<Declaration> out;
   for (const auto& entry : fs::directory_iterator("core/include/tinytorch/ops"))
     for (Declaration& d : declarations(entry.path(), pattern, "")) out.push_back(d);
-  out.erase(std::remove_if(out.begin(), out.end(), [](const Declaration& d) { return d.name == "from_host" || d.name == "tensor"; }),
+  out.erase(std::remove_if(
+                out.begin(), out.end(),
+                [](const Declaration& d) { return d.name == "from_host" || d.name == "tensor"; }),
             out.end());
   return out;
 }
@@ -81,16 +88,36 @@ std::vector<Declaration> methods() {
 }
 
 // Methods that are no ops: part of autograd, tested there.
-const std::set<std::string> kNotOps = {"Tensor::grad", "Tensor::requires_grad_", "Tensor::retain_grad"};
+const std::set<std::string> kNotOps = {"Tensor::grad", "Tensor::requires_grad_",
+                                       "Tensor::retain_grad"};
 // Ops of floating tensors whose results are steps or have nothing to differentiate.
-const std::set<std::string> kNoGradient = {
-    "floor_divide", "remainder", "empty_like", "zeros_like", "ones_like", "full_like", "Tensor::detach", "isnan", "isfinite", "argmax", "argmin",
-    "logical_not", "logical_and", "logical_or", "one_hot", "eq", "ne", "lt", "le", "gt", "ge"};
+const std::set<std::string> kNoGradient = {"floor_divide",
+                                           "remainder",
+                                           "empty_like",
+                                           "zeros_like",
+                                           "ones_like",
+                                           "full_like",
+                                           "Tensor::detach",
+                                           "isnan",
+                                           "isfinite",
+                                           "argmax",
+                                           "argmin",
+                                           "logical_not",
+                                           "logical_and",
+                                           "logical_or",
+                                           "one_hot",
+                                           "eq",
+                                           "ne",
+                                           "lt",
+                                           "le",
+                                           "gt",
+                                           "ge"};
 
 std::string base_name(const std::string& op) { return op.substr(0, op.find('(')); }
 
 TEST(OpCoverage, EveryOpHasACase) {
-  ASSERT_TRUE(fs::exists("core/include/tinytorch/ops")) << "run this in the root of the source tree";
+  ASSERT_TRUE(fs::exists("core/include/tinytorch/ops"))
+      << "run this in the root of the source tree";
   std::map<std::string, int> overloads;
   std::vector<Declaration> all = free_ops();
   EXPECT_GT(all.size(), 100u);
@@ -106,15 +133,18 @@ TEST(OpCoverage, EveryOpHasACase) {
     expected.insert(op);
     EXPECT_TRUE(cases.count(op)) << d.header << " declares " << op << ", and no case tests it";
   }
-  for (const std::string& op : cases) EXPECT_TRUE(expected.count(op)) << "cases for " << op << ", which no header declares";
+  for (const std::string& op : cases)
+    EXPECT_TRUE(expected.count(op)) << "cases for " << op << ", which no header declares";
 }
 
 TEST(OpCoverage, CasesAreUnique) {
   std::set<std::string> titles;
-  for (const OpCase& c : op_cases::op_cases()) EXPECT_TRUE(titles.insert(c.title()).second) << c.name() << " twice";
+  for (const OpCase& c : op_cases::op_cases())
+    EXPECT_TRUE(titles.insert(c.title()).second) << c.name() << " twice";
 }
 
-// An op that takes a floating tensor and gives one must check its gradient in some case, or stand in the list above.
+// An op that takes a floating tensor and gives one must check its gradient in some case, or stand
+// in the list above.
 TEST(OpCoverage, EveryDifferentiableOpChecksItsGradient) {
   const Device reference("reference");
   const DeviceGuard guard(reference);
@@ -126,11 +156,13 @@ TEST(OpCoverage, EveryDifferentiableOpChecksItsGradient) {
       bool takes = false, gives = false;
       for (const Input& i : c->inputs) takes = takes || is_floating(i.dtype);
       if (takes && !floating)
-        for (const Tensor& r : c->run(make_inputs(*c, reference))) gives = gives || is_floating(r.dtype());
+        for (const Tensor& r : c->run(make_inputs(*c, reference)))
+          gives = gives || is_floating(r.dtype());
       floating = floating || (takes && gives);
     }
     if (!floating || in_place || kNoGradient.count(base_name(op))) continue;
-    EXPECT_TRUE(checked) << op << " maps floating tensors to floating tensors, and no case checks its gradient";
+    EXPECT_TRUE(checked)
+        << op << " maps floating tensors to floating tensors, and no case checks its gradient";
   }
 }
 
@@ -154,7 +186,8 @@ TEST(OpCoverage, NoResultLosesItsHistory) {
       floating = floating || is_floating(r.dtype());
       history = history || r.requires_grad();
     }
-    EXPECT_TRUE(history || !floating) << c.name() << ": the result of tracked inputs has no history";
+    EXPECT_TRUE(history || !floating)
+        << c.name() << ": the result of tracked inputs has no history";
   }
 }
 

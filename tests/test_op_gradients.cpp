@@ -1,5 +1,6 @@
-// Gradient checks made from the op cases, for every op on every device: central differences once and twice, with fused kernels on and
-// off; gradients in f32 against the oracle's; a node for every tracked input.
+// Gradient checks made from the op cases, for every op on every device: central differences once
+// and twice, with fused kernels on and off; gradients in f32 against the oracle's; a node for every
+// tracked input.
 #include <cmath>
 
 #include "tests/op_check.h"
@@ -66,7 +67,9 @@ std::string title(const ::testing::TestParamInfo<Param>& info) {
   return t;
 }
 INSTANTIATE_TEST_SUITE_P(, OpGradient,
-                         ::testing::Combine(::testing::ValuesIn(test_devices()), ::testing::ValuesIn(differentiable_ops())), title);
+                         ::testing::Combine(::testing::ValuesIn(test_devices()),
+                                            ::testing::ValuesIn(differentiable_ops())),
+                         title);
 
 TEST_P(OpGradient, MatchesDifferences) {
   for (const OpCase* c : cases_) {

@@ -1,4 +1,5 @@
-// Dtypes of results, against tables that PyTorch wrote (tests/data/promotion.csv, result_dtypes.csv). Runs in the root of the source tree.
+// Dtypes of results, against tables that PyTorch wrote (tests/data/promotion.csv,
+// result_dtypes.csv). Runs in the root of the source tree.
 #include <fstream>
 #include <functional>
 #include <map>
@@ -38,7 +39,8 @@ TEST_P(Promotion, ResultType) {
   for (const auto& row : read_csv("tests/data/promotion.csv")) {
     SCOPED_TRACE(row[0] + " " + row[1] + " " + row[2]);
     ++rows;
-    const Tensor one = ones({2}, {.dtype = parse(row[1])}), zero = ones({}, {.dtype = parse(row[1])});
+    const Tensor one = ones({2}, {.dtype = parse(row[1])}),
+                 zero = ones({}, {.dtype = parse(row[1])});
     const auto is = [&](Dtype got) { EXPECT_EQ(name_of(got), row[3]); };
     if (row[0] == "tensor_number") {
       is(result_type(one, numbers.at(row[2])));
@@ -64,28 +66,46 @@ TEST_P(Promotion, ResultType) {
 TEST_P(Promotion, DtypesOfResults) {
   using One = Tensor (*)(const Tensor&);
   using Two = Tensor (*)(const Tensor&, const Tensor&);
-  const std::map<std::string, One> unary = {{"neg", neg}, {"abs", abs}, {"sign", sign}, {"square", square}, {"exp", exp}, {"sqrt", sqrt},
-                                            {"tanh", tanh}, {"sigmoid", sigmoid}, {"relu", relu}, {"isnan", isnan}, {"sum", sum}, {"mean", mean},
-                                            {"max", max}, {"argmax", argmax}};
-  const std::map<std::string, Two> binary = {{"add", add}, {"sub", sub}, {"mul", mul}, {"div", div}, {"floor_divide", floor_divide},
-                                             {"remainder", remainder}, {"pow", pow}, {"maximum", maximum}, {"eq", eq}, {"lt", lt},
-                                             {"cat", [](const Tensor& a, const Tensor& b) { return cat({a, b}); }},
-                                             {"where", [](const Tensor& a, const Tensor& b) { return where(eq(a, b), a, b); }}};
+  const std::map<std::string, One> unary = {
+      {"neg", neg},   {"abs", abs},   {"sign", sign},       {"square", square}, {"exp", exp},
+      {"sqrt", sqrt}, {"tanh", tanh}, {"sigmoid", sigmoid}, {"relu", relu},     {"isnan", isnan},
+      {"sum", sum},   {"mean", mean}, {"max", max},         {"argmax", argmax}};
+  const std::map<std::string, Two> binary = {
+      {"add", add},
+      {"sub", sub},
+      {"mul", mul},
+      {"div", div},
+      {"floor_divide", floor_divide},
+      {"remainder", remainder},
+      {"pow", pow},
+      {"maximum", maximum},
+      {"eq", eq},
+      {"lt", lt},
+      {"cat",
+       [](const Tensor& a, const Tensor& b) {
+         return cat({a, b});
+       }},
+      {"where", [](const Tensor& a, const Tensor& b) { return where(eq(a, b), a, b); }}};
   for (const auto& [op, a, b, result] : [] {
          std::vector<std::tuple<std::string, std::string, std::string, std::string>> out;
-         for (const auto& r : read_csv("tests/data/result_dtypes.csv")) out.emplace_back(r[0], r[1], r[2], r[3]);
+         for (const auto& r : read_csv("tests/data/result_dtypes.csv"))
+           out.emplace_back(r[0], r[1], r[2], r[3]);
          return out;
        }()) {
     SCOPED_TRACE(op + " " + a + " " + b);
-    // Arithmetic of two bools is no arithmetic here: bool is for logic (a DtypeError), and pow of integers gives real numbers.
+    // Arithmetic of two bools is no arithmetic here: bool is for logic (a DtypeError), and pow of
+    // integers gives real numbers.
     const bool bools = a == "bool" && (b == "bool" || b == "-");
     const bool whole_pow = op == "pow" && is_integral(parse(a)) && is_integral(parse(b));
     const Tensor x = ones({2}, {.dtype = parse(a)});
-    const auto run = [&] { return b == "-" ? unary.at(op)(x) : binary.at(op)(x, ones({2}, {.dtype = parse(b)})); };
+    const auto run = [&] {
+      return b == "-" ? unary.at(op)(x) : binary.at(op)(x, ones({2}, {.dtype = parse(b)}));
+    };
     if (result == "error") {
       if (op == "sub" || op == "argmax" || bools) continue;  // mixed with bool they work: true is 1
       EXPECT_THROW(run(), DtypeError);
-    } else if (bools && (op == "add" || op == "mul" || op == "square" || op == "sign" || op == "maximum")) {
+    } else if (bools &&
+               (op == "add" || op == "mul" || op == "square" || op == "sign" || op == "maximum")) {
       continue;
     } else {
       EXPECT_EQ(name_of(run().dtype()), whole_pow ? "f32" : result);
@@ -105,7 +125,8 @@ TEST_P(Promotion, NumbersKeepIntegersExact) {
 }
 
 TEST_P(Promotion, IntegersWrapAndDoNotTrap) {
-  const Tensor least = full({2}, INT64_MIN, {.dtype = Dtype::i64}), minus = full({2}, -1, {.dtype = Dtype::i64});
+  const Tensor least = full({2}, INT64_MIN, {.dtype = Dtype::i64}),
+               minus = full({2}, -1, {.dtype = Dtype::i64});
   EXPECT_EQ(floor_divide(least, minus).to_vector<int64_t>()[0], INT64_MIN);
   EXPECT_EQ(remainder(least, minus).to_vector<int64_t>()[0], 0);
   EXPECT_EQ(neg(least).to_vector<int64_t>()[0], INT64_MIN);

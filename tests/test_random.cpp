@@ -1,5 +1,6 @@
-// Random numbers: the same bits on every device, instruction set and number of threads, against hashes from an independent Philox
-// (tests/golden/make_random.py); generators, their state, copies and guards; moments. Runs in the root of the source tree.
+// Random numbers: the same bits on every device, instruction set and number of threads, against
+// hashes from an independent Philox (tests/golden/make_random.py); generators, their state, copies
+// and guards; moments. Runs in the root of the source tree.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -19,7 +20,8 @@ TT_ON_EVERY_DEVICE(Random);
 
 uint64_t fnv1a(const void* data, size_t bytes) {
   uint64_t h = 0xcbf29ce484222325u;
-  for (size_t i = 0; i < bytes; ++i) h = (h ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
+  for (size_t i = 0; i < bytes; ++i)
+    h = (h ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
   return h;
 }
 
@@ -52,18 +54,40 @@ using Draw = std::function<Tensor(const Generator&)>;
 const std::map<std::string, Draw>& draws() {
   static const std::map<std::string, Draw> all = {
       {"rand_f32", [](const Generator& g) { return rand({kCount}, {.generator = g}); }},
-      {"rand_f64", [](const Generator& g) { return rand({17, 59}, {.dtype = Dtype::f64, .generator = g}); }},
-      {"uniform_f32", [](const Generator& g) { return uniform({kCount}, -0.75, 2.5, {.generator = g}); }},
-      {"uniform_f64", [](const Generator& g) { return uniform({kCount}, -0.75, 2.5, {.dtype = Dtype::f64, .generator = g}); }},
-      {"bernoulli_f32", [](const Generator& g) { return bernoulli({kCount}, 0.3, {.generator = g}); }},
-      {"bernoulli_bool", [](const Generator& g) { return bernoulli({kCount}, 0.5, {.dtype = Dtype::bool_, .generator = g}); }},
-      {"randint_i64", [](const Generator& g) { return randint(-5, 17, {59, 17}, {.generator = g}); }},
-      {"randint_i32", [](const Generator& g) { return randint(0, 1000, {kCount}, {.dtype = Dtype::i32, .generator = g}); }},
-      {"randint_word", [](const Generator& g) { return randint(0, int64_t{1} << 32, {kCount}, {.generator = g}); }},
-      {"randint_wide", [](const Generator& g) { return randint(-(int64_t{1} << 40), int64_t{1} << 40, {kCount}, {.generator = g}); }},
+      {"rand_f64",
+       [](const Generator& g) {
+         return rand({17, 59}, {.dtype = Dtype::f64, .generator = g});
+       }},
+      {"uniform_f32",
+       [](const Generator& g) { return uniform({kCount}, -0.75, 2.5, {.generator = g}); }},
+      {"uniform_f64",
+       [](const Generator& g) {
+         return uniform({kCount}, -0.75, 2.5, {.dtype = Dtype::f64, .generator = g});
+       }},
+      {"bernoulli_f32",
+       [](const Generator& g) { return bernoulli({kCount}, 0.3, {.generator = g}); }},
+      {"bernoulli_bool",
+       [](const Generator& g) {
+         return bernoulli({kCount}, 0.5, {.dtype = Dtype::bool_, .generator = g});
+       }},
+      {"randint_i64",
+       [](const Generator& g) {
+         return randint(-5, 17, {59, 17}, {.generator = g});
+       }},
+      {"randint_i32",
+       [](const Generator& g) {
+         return randint(0, 1000, {kCount}, {.dtype = Dtype::i32, .generator = g});
+       }},
+      {"randint_word",
+       [](const Generator& g) { return randint(0, int64_t{1} << 32, {kCount}, {.generator = g}); }},
+      {"randint_wide",
+       [](const Generator& g) {
+         return randint(-(int64_t{1} << 40), int64_t{1} << 40, {kCount}, {.generator = g});
+       }},
       {"randperm", [](const Generator& g) { return randperm(kCount, {.generator = g}); }},
       {"randn_f32", [](const Generator& g) { return randn({64}, {.generator = g}); }},
-      {"randn_f64", [](const Generator& g) { return randn({64}, {.dtype = Dtype::f64, .generator = g}); }},
+      {"randn_f64",
+       [](const Generator& g) { return randn({64}, {.dtype = Dtype::f64, .generator = g}); }},
   };
   return all;
 }
@@ -113,8 +137,9 @@ TEST_P(Random, BitsAreThoseOfAnIndependentPhilox) {
   EXPECT_EQ(seen, 35);
 }
 
-// Normals have formulas of our own: their bits were written down once, from the CPU backend, whose values the test above compares
-// with Box and Muller's formula. They must never change, on any device.
+// Normals have formulas of our own: their bits were written down once, from the CPU backend, whose
+// values the test above compares with Box and Muller's formula. They must never change, on any
+// device.
 TEST_P(Random, BitsOfNormalsAreCommitted) {
   const Generator g(42, device_);
   EXPECT_EQ(hash_of(randn({100000}, {.generator = g})), kNormalHash32);
@@ -148,9 +173,13 @@ TEST_P(Random, OffsetsCountBlocks) {
   };
   EXPECT_EQ(used([](const Generator& o) { return rand({8}, {.generator = o}); }), 2u);
   EXPECT_EQ(used([](const Generator& o) { return rand({9}, {.generator = o}); }), 3u);
-  EXPECT_EQ(used([](const Generator& o) { return rand({9}, {.dtype = Dtype::f64, .generator = o}); }), 5u);
+  EXPECT_EQ(
+      used([](const Generator& o) { return rand({9}, {.dtype = Dtype::f64, .generator = o}); }),
+      5u);
   EXPECT_EQ(used([](const Generator& o) { return randn({9}, {.generator = o}); }), 5u);
-  EXPECT_EQ(used([](const Generator& o) { return randn({9}, {.dtype = Dtype::f64, .generator = o}); }), 9u);
+  EXPECT_EQ(
+      used([](const Generator& o) { return randn({9}, {.dtype = Dtype::f64, .generator = o}); }),
+      9u);
   EXPECT_EQ(used([](const Generator& o) { return rand({0}, {.generator = o}); }), 0u);
   EXPECT_EQ(used([](const Generator& o) { return randperm(9, {.generator = o}); }), 5u);
   EXPECT_EQ(g.state().seed, 5u);

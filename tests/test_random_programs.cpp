@@ -1,5 +1,6 @@
-// Random small programs: a few hundred seeded graphs of ops, forward and backward, on the device under test and on the reference
-// backend. They find what a table of cases does not: an op after another whose result lies strangely in memory.
+// Random small programs: a few hundred seeded graphs of ops, forward and backward, on the device
+// under test and on the reference backend. They find what a table of cases does not: an op after
+// another whose result lies strangely in memory.
 #include <algorithm>
 #include <cmath>
 #include <random>
@@ -11,10 +12,12 @@ namespace {
 
 using Tensors = std::vector<Tensor>;
 
-// Builds the same graph for the same seed, whatever device and dtype. Values are kept small by tanh where they could grow.
+// Builds the same graph for the same seed, whatever device and dtype. Values are kept small by tanh
+// where they could grow.
 class Program {
  public:
-  Program(uint64_t seed, const Device& device, Dtype dtype) : random_(seed), device_(device), dtype_(dtype) {
+  Program(uint64_t seed, const Device& device, Dtype dtype)
+      : random_(seed), device_(device), dtype_(dtype) {
     for (int i = 0; i < 3; ++i) {
       const Shape s = shape();
       std::vector<double> v(static_cast<size_t>(s.numel()));
@@ -37,7 +40,8 @@ class Program {
       loss = loss ? add(loss, part) : part;
     }
     if (!loss.requires_grad()) return out;
-    for (const Tensor& g : grad({loss}, leaves_, {}, {.create_graph = true, .allow_unused = true})) {
+    for (const Tensor& g :
+         grad({loss}, leaves_, {}, {.create_graph = true, .allow_unused = true})) {
       out.push_back(g ? g : Tensor());
       if (g && g.requires_grad()) second_ = second_ ? add(second_, sum(square(g))) : sum(square(g));
     }
@@ -57,8 +61,12 @@ class Program {
     for (uint64_t d = 0; d < rank; ++d) s.push_back(kSizes[below(5)]);
     return s;
   }
-  const Tensor& pick() { return pool_[pool_.size() - 1 - below(std::min<uint64_t>(pool_.size(), 6))]; }
-  int dim_of(const Tensor& t) { return static_cast<int>(below(static_cast<uint64_t>(t.rank()))) - (below(2) ? t.rank() : 0); }
+  const Tensor& pick() {
+    return pool_[pool_.size() - 1 - below(std::min<uint64_t>(pool_.size(), 6))];
+  }
+  int dim_of(const Tensor& t) {
+    return static_cast<int>(below(static_cast<uint64_t>(t.rank()))) - (below(2) ? t.rank() : 0);
+  }
   void keep(const char* what, const Tensor& t) {
     trace += std::string(" ") + what + t.shape().str();
     if (t.numel() <= 2000 && t.numel() > 0) pool_.push_back(t);
@@ -80,8 +88,10 @@ class Program {
   }
   void unary(const Tensor& x) {
     using One = Tensor (*)(const Tensor&);
-    const std::pair<const char*, One> ops[] = {{"tanh", tanh}, {"sigmoid", sigmoid}, {"neg", neg}, {"softplus", softplus}, {"gelu", gelu},
-                                               {"gelu_tanh", gelu_tanh}, {"erf", erf}, {"relu", relu}, {"abs", abs}};
+    const std::pair<const char*, One> ops[] = {
+        {"tanh", tanh},         {"sigmoid", sigmoid}, {"neg", neg},
+        {"softplus", softplus}, {"gelu", gelu},       {"gelu_tanh", gelu_tanh},
+        {"erf", erf},           {"relu", relu},       {"abs", abs}};
     const auto& [name, f] = ops[below(std::size(ops))];
     keep(name, f(x));
   }
@@ -121,7 +131,8 @@ class Program {
       case 0:
         return keep("transpose", x.transpose(d, dim_of(x)));
       case 1:
-        return keep("slice", x.slice(d, static_cast<int64_t>(below(static_cast<uint64_t>(n))), n, 1 + static_cast<int64_t>(below(2))));
+        return keep("slice", x.slice(d, static_cast<int64_t>(below(static_cast<uint64_t>(n))), n,
+                                     1 + static_cast<int64_t>(below(2))));
       case 2:
         return keep("select", x.select(d, static_cast<int64_t>(below(static_cast<uint64_t>(n)))));
       case 3:
@@ -174,7 +185,8 @@ class Program {
       case 0:
         return keep("matmul", tanh(matmul(y, y.transpose(-1, -2))));
       case 1:
-        return keep("linear", linear(y, expand(mean(y), {3, y.size(-1)}), {}, below(2) ? Activation::sigmoid : Activation::tanh));
+        return keep("linear", linear(y, expand(mean(y), {3, y.size(-1)}), {},
+                                     below(2) ? Activation::sigmoid : Activation::tanh));
       case 2: {
         Shape s{2, 1};
         for (int d = std::max(0, x.rank() - 2); d < x.rank(); ++d) s.push_back(x.size(d));
@@ -182,7 +194,8 @@ class Program {
         while (image.rank() > 2) image = image.select(0, 0);
         image = expand(image, s);
         const Tensor kernel = expand(mean(y), {2, 1, 2, 3});
-        return keep("conv2d", tanh(conv2d(image, kernel, {}, {.stride = {1, 2}, .padding = {1, 1}})));
+        return keep("conv2d",
+                    tanh(conv2d(image, kernel, {}, {.stride = {1, 2}, .padding = {1, 1}})));
       }
       default:
         return keep("mse", mse_loss(y, mul(y, 0.5).detach()));
@@ -218,7 +231,8 @@ class RandomPrograms : public OnDevice {
         double largest = 0;
         for (double x : w) largest = std::fmax(largest, std::fabs(x));
         for (size_t j = 0; j < g.size(); ++j)
-          ASSERT_NEAR(g[j], w[j], tolerance * std::fmax(1, largest)) << "result " << i << ", element " << j;
+          ASSERT_NEAR(g[j], w[j], tolerance * std::fmax(1, largest))
+              << "result " << i << ", element " << j;
       }
     }
   }
@@ -245,7 +259,8 @@ TEST_P(RandomPrograms, LeakNothingAndRepeatThemselves) {
     const std::vector<double> second = bits();
     ASSERT_EQ(first.size(), second.size());
     for (size_t i = 0; i < first.size(); ++i)
-      ASSERT_TRUE(first[i] == second[i] || (std::isnan(first[i]) && std::isnan(second[i]))) << "seed " << seed;
+      ASSERT_TRUE(first[i] == second[i] || (std::isnan(first[i]) && std::isnan(second[i])))
+          << "seed " << seed;
   }
 }
 

@@ -1,4 +1,5 @@
-// The handle: what a tensor says of itself, moving elements in and out, foreign memory, copies between devices and dtypes, printing.
+// The handle: what a tensor says of itself, moving elements in and out, foreign memory, copies
+// between devices and dtypes, printing.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -125,7 +126,8 @@ TEST_P(TensorBasics, CopyWithinOneStorage) {
   EXPECT_EQ(values(t), (Numbers{0, 1, 2, 3, 0, 1, 2, 3}));
 }
 
-// An op that changes x while it reads an overlapping view of x: as if the view had been copied first.
+// An op that changes x while it reads an overlapping view of x: as if the view had been copied
+// first.
 TEST_P(TensorBasics, InPlaceWithAnOverlappingSource) {
   Tensor t = arange(6, {.dtype = Dtype::f32});
   t.narrow(0, 1, 5).add_(t.narrow(0, 0, 5));
@@ -213,7 +215,8 @@ TEST(ForeignMemory, TakesStrides) {
 
 TEST(ForeignMemory, UnalignedMemoryGivesTheSameBits) {
   std::vector<float> buffer(1027, 0.f);
-  const Tensor aligned = rand({513}, {.device = Device("cpu"), .generator = Generator(3, Device("cpu"))});
+  const Tensor aligned =
+      rand({513}, {.device = Device("cpu"), .generator = Generator(3, Device("cpu"))});
   for (int64_t shift : {1, 2, 3}) {
     Tensor shifted = from_blob(buffer.data() + shift, {513}, Dtype::f32);
     shifted.copy_(aligned);

@@ -1,5 +1,6 @@
-// Many threads: memory that one takes and another frees, independent models with the bits they have alone, shared inputs, observers that
-// come and go, first use by several at once. Also run under ThreadSanitizer.
+// Many threads: memory that one takes and another frees, independent models with the bits they have
+// alone, shared inputs, observers that come and go, first use by several at once. Also run under
+// ThreadSanitizer.
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -235,7 +236,8 @@ TEST_P(Threads, ErrorsStayInTheirThread) {
 
 TEST_P(Threads, RegistryIsUsedFirstByManyAtOnce) {
   on_threads(4, [&](int) {
-    for (const std::string& name : known_backends()) EXPECT_FALSE(backend_status(name).name.empty());
+    for (const std::string& name : known_backends())
+      EXPECT_FALSE(backend_status(name).name.empty());
     EXPECT_TRUE(Device(device_.name()) == device_);
     Device::all();
     Device::best();

@@ -1,5 +1,5 @@
-// Views against plain index arithmetic: thousands of random chains of view ops, compared element by element with a model that knows
-// only indices; and what shares storage.
+// Views against plain index arithmetic: thousands of random chains of view ops, compared element by
+// element with a model that knows only indices; and what shares storage.
 #include <algorithm>
 #include <cstdint>
 #include <functional>
@@ -23,7 +23,9 @@ struct Model {
     std::iota(m.index.begin(), m.index.end(), 0);
     return m;
   }
-  int64_t numel() const { return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()); }
+  int64_t numel() const {
+    return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  }
 
   // The view of `to` whose element at `position` is this one's at from(position).
   template <class F>
@@ -47,7 +49,8 @@ struct Model {
 
 class Chain {
  public:
-  Chain(Tensor t, Model m, uint64_t seed) : tensor_(std::move(t)), model_(std::move(m)), random_(seed) {}
+  Chain(Tensor t, Model m, uint64_t seed)
+      : tensor_(std::move(t)), model_(std::move(m)), random_(seed) {}
 
   void step() {
     const int rank = tensor_.rank();
@@ -73,7 +76,8 @@ class Chain {
   void check() const {
     ASSERT_EQ(tensor_.shape().str(), Shape(std::span<const int64_t>(model_.shape)).str());
     ASSERT_EQ(tensor_.to_vector<int64_t>(), model_.index);
-    ASSERT_EQ(sum(tensor_).item<int64_t>(), std::accumulate(model_.index.begin(), model_.index.end(), int64_t{0}));
+    ASSERT_EQ(sum(tensor_).item<int64_t>(),
+              std::accumulate(model_.index.begin(), model_.index.end(), int64_t{0}));
   }
   std::string trace;
 
@@ -109,8 +113,10 @@ class Chain {
   }
   void slice() {
     const int d = dim();
-    const int64_t n = tensor_.size(d), start = n ? below(n) : 0, end = start + below(n - start + 1), step = 1 + below(3);
-    note("slice " + std::to_string(d) + " " + std::to_string(start) + ":" + std::to_string(end) + ":" + std::to_string(step));
+    const int64_t n = tensor_.size(d), start = n ? below(n) : 0, end = start + below(n - start + 1),
+                  step = 1 + below(3);
+    note("slice " + std::to_string(d) + " " + std::to_string(start) + ":" + std::to_string(end) +
+         ":" + std::to_string(step));
     std::vector<int64_t> to = model_.shape;
     to[static_cast<size_t>(d)] = (end - start + step - 1) / step;
     model_ = model_.take(to, [&](std::vector<int64_t> at) {
@@ -122,7 +128,8 @@ class Chain {
   void narrow() {
     const int d = dim();
     const int64_t n = tensor_.size(d), start = below(n + 1), length = below(n - start + 1);
-    note("narrow " + std::to_string(d) + " " + std::to_string(start) + " " + std::to_string(length));
+    note("narrow " + std::to_string(d) + " " + std::to_string(start) + " " +
+         std::to_string(length));
     std::vector<int64_t> to = model_.shape;
     to[static_cast<size_t>(d)] = length;
     model_ = model_.take(to, [&](std::vector<int64_t> at) {
@@ -205,9 +212,10 @@ TEST_P(Views, RandomChainsAgreeWithIndexArithmetic) {
 
 TEST_P(Views, ShareStorage) {
   Tensor t = arange(24, {.dtype = Dtype::f32}).reshape({2, 3, 4});
-  for (const Tensor& v : {t.view({6, 4}), t.reshape({-1}), t.flatten(), t.transpose(0, 1), t.permute({2, 0, 1}), t.expand({5, 2, 3, 4}),
-                          t.unsqueeze(1), t.narrow(1, 1, 2), t.slice(2, 0, 4, 2), t.select(0, 1), t[0], t.detach(), t.split(1, 1)[2],
-                          split(t, std::vector<int64_t>{1, 1}, 0)[1]})
+  for (const Tensor& v : {t.view({6, 4}), t.reshape({-1}), t.flatten(), t.transpose(0, 1),
+                          t.permute({2, 0, 1}), t.expand({5, 2, 3, 4}), t.unsqueeze(1),
+                          t.narrow(1, 1, 2), t.slice(2, 0, 4, 2), t.select(0, 1), t[0], t.detach(),
+                          t.split(1, 1)[2], split(t, std::vector<int64_t>{1, 1}, 0)[1]})
     EXPECT_TRUE(v.shares_storage(t));
   EXPECT_FALSE(t.transpose(0, 2).flatten().shares_storage(t));
   EXPECT_EQ(t[1].storage_offset(), 12);

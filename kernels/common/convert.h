@@ -55,7 +55,7 @@ TT_HD float to_float_odd(double x) {
   const double a = x < 0 ? -x : x, b = back < 0 ? -back : back;
   const uint32_t u = bits_as<uint32_t>(f);
   const uint32_t odd = (u - (b > a ? 1u : 0u)) | 1u;
-  return bits_as<float>((back == x) | (x != x) ? u : odd);
+  return bits_as<float>(((back == x) | (x != x)) ? u : odd);
 }
 TT_HD float to_float_odd(float x) { return x; }
 TT_HD float to_float_odd(int64_t x) {
@@ -84,7 +84,7 @@ template <class To, class From>
 TT_HD To saturate(From x) {
   const From low = static_cast<From>(IntLimits<To>::low), high = static_cast<From>(IntLimits<To>::high);
   const bool over = x >= high, under = !(x >= low);  // NaN is under
-  const From safe = over | under ? From(0) : x;
+  const From safe = (over | under) ? From(0) : x;
   To r = static_cast<To>(safe);
   r = over ? IntLimits<To>::max : r;
   return x < low ? IntLimits<To>::min : r;

@@ -66,14 +66,14 @@ template <class T>
 TT_HD T remainder_of(T a, T b) {
   if constexpr (kIsFloat<T>) {
     const T r = fmod_of(a, b);  // exact, so the same in every library
-    return (r != T(0)) & ((r < T(0)) != (b < T(0))) ? r + b : r;
+    return ((r != T(0)) & ((r < T(0)) != (b < T(0)))) ? r + b : r;
   } else {
-    const T divisor = (b == T(0)) | (b == static_cast<T>(-1)) ? T(1) : b;  // for u8, -1 is 255
+    const T divisor = ((b == T(0)) | (b == static_cast<T>(-1))) ? T(1) : b;  // for u8, -1 is 255
     if constexpr (static_cast<T>(-1) > T(0)) {
       return b == T(0) ? T(0) : static_cast<T>(a % b);
     } else {
       const T r = static_cast<T>(a % divisor);
-      return (r != T(0)) & ((r < T(0)) != (b < T(0))) ? static_cast<T>(r + b) : r;
+      return ((r != T(0)) & ((r < T(0)) != (b < T(0)))) ? static_cast<T>(r + b) : r;
     }
   }
 }
@@ -82,15 +82,15 @@ TT_HD T floor_divide_of(T a, T b) {
   if constexpr (kIsFloat<T>) {
     const T r = fmod_of(a, b);
     const T truncated = (a - r) / b;  // nearly an integer
-    const T q = truncated - ((r != T(0)) & ((r < T(0)) != (b < T(0))) ? T(1) : T(0));
+    const T q = truncated - (((r != T(0)) & ((r < T(0)) != (b < T(0)))) ? T(1) : T(0));
     const T rounded = floor_of(q), up = q - rounded > T(0.5) ? rounded + T(1) : rounded;
     return b == T(0) ? a / b : q != T(0) ? up : with_sign_of(T(0), a / b);
   } else if constexpr (static_cast<T>(-1) > T(0)) {
     return b == T(0) ? T(0) : static_cast<T>(a / b);
   } else {
-    const T divisor = (b == T(0)) | (b == T(-1)) ? T(1) : b;
+    const T divisor = ((b == T(0)) | (b == T(-1))) ? T(1) : b;
     const T q = a / divisor, r = a % divisor;
-    const T floored = static_cast<T>(q - ((r != T(0)) & ((r < T(0)) != (b < T(0))) ? T(1) : T(0)));
+    const T floored = static_cast<T>(q - (((r != T(0)) & ((r < T(0)) != (b < T(0)))) ? T(1) : T(0)));
     return b == T(0) ? T(0) : b == T(-1) ? neg_of(a) : floored;
   }
 }
@@ -166,8 +166,8 @@ TT_UNARY_WORD(logical_not, Truth, x == T(0), x == 0);
 TT_BINARY_WORD(add, Itself, add_of(a, b), a + b);
 TT_BINARY_WORD(sub, Itself, sub_of(a, b), a - b);
 TT_BINARY_WORD(mul, Itself, mul_of(a, b), a* b);
-TT_BINARY_WORD(maximum, Itself, (a > b) | (a != a) ? a : b, a > b || a != a ? a : b);
-TT_BINARY_WORD(minimum, Itself, (a < b) | (a != a) ? a : b, a < b || a != a ? a : b);
+TT_BINARY_WORD(maximum, Itself, ((a > b) | (a != a)) ? a : b, (a > b || a != a) ? a : b);
+TT_BINARY_WORD(minimum, Itself, ((a < b) | (a != a)) ? a : b, (a < b || a != a) ? a : b);
 TT_BINARY_WORD(floor_divide, Itself, floor_divide_of(a, b), exact::floor_divide(a, b));
 TT_BINARY_WORD(remainder, Itself, remainder_of(a, b), exact::remainder(a, b));
 TT_BINARY_WORD(div, Itself, a / b, a / b);

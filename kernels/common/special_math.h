@@ -215,9 +215,9 @@ TT_HD T pow_of(T x, T y) {
   const T limit = T(0x1p66), up = y > limit ? limit : y, exponent = up < -limit ? -limit : up;
   T r = pow_of_positive(a, exponent);
   const bool integer = floor_of(y) == y, odd = integer & (floor_of(y * T(0.5)) != y * T(0.5));
-  r = (x < T(0)) & (a < kInfinity<T>) & !integer ? kNaN<T> : r;
+  r = ((x < T(0)) & (a < kInfinity<T>) & !integer) ? kNaN<T> : r;
   r = odd ? with_sign_of(r, x) : r;  // NaN is no odd integer and stays what it is
-  return (x == T(1)) | (y == T(0)) ? T(1) : r;
+  return ((x == T(1)) | (y == T(0))) ? T(1) : r;
 }
 
 }  // namespace tinytorch::TT_KERNEL_NS
