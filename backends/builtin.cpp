@@ -1,4 +1,5 @@
-// The backends that are linked in. The only file that names several; whatever else there is comes as a plugin.
+// The backends that are linked in. The only file that names several; whatever else there is comes
+// as a plugin.
 #include "backends/cpu/backend.h"
 #include "backends/reference/backend.h"
 #include "core/runtime/registry.h"
@@ -6,7 +7,8 @@
 namespace tinytorch {
 
 const std::vector<BuiltinBackend>& builtin_backends() {
-  static const auto* list = new std::vector<BuiltinBackend>{{"cpu", cpu_backend}, {"reference", reference_backend}};
+  static const auto* list =
+      new std::vector<BuiltinBackend>{{"cpu", cpu_backend}, {"reference", reference_backend}};
   return *list;
 }
 

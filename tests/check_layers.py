@@ -25,7 +25,7 @@ STANDARD = set(
     syncstream system_error thread tuple type_traits typeindex typeinfo unordered_map unordered_set utility valarray variant vector
     version cerrno cassert cxxabi.h""".split())
 SYSTEM = re.compile(r"(dirent|dlfcn|elf|errno|fcntl|link|malloc|poll|pthread|sched|signal|stdint|stdlib|string|time|unistd|cpuid|"
-                    r"immintrin|x86intrin|sys/\w+|linux/\w+)\.h$")
+                    r"[a-z]mmintrin|x86intrin|sys/\w+|linux/\w+)\.h$")
 CUDA = re.compile(r"(cuda|cublas|curand|cufft|cudnn|nccl|nvToolsExt|nvtx3/|cub/|cooperative_groups|mma|cupti).*")
 TESTING = re.compile(r"(gtest/|gmock/|benchmark/)\S+$|(nlohmann/json\.hpp|zlib\.h|cblas\.h)$")
 FORMATS = re.compile(r"(nlohmann/json\.hpp|zlib\.h)$")

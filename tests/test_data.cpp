@@ -184,11 +184,28 @@ TEST_F(Idx, DamagedFilesAreNamedWithTheByte) {
   expect_damaged(idx(8, {}, "a"), {"byte 3", "0 dims"});
   expect_damaged(idx(8, std::vector<uint32_t>(9, 1), "a"), {"byte 3", "9 dims"});
   expect_damaged(good.substr(0, 9), {"byte 9", "truncated", "dim"});
-  expect_damaged(good.substr(0, 15), {"truncated", "[2, 3]", "6 bytes"});
+  expect_damaged(good.substr(0, 15), {"byte 15", "truncated", "6 bytes", "3 are there"});
   expect_damaged(good + "x", {"byte 18", "trailing"});
-  expect_damaged(idx(8, {0xffffffff, 0xffffffff, 2}, ""), {"byte 12", "overflow"});
+  expect_damaged(idx(8, {0xffff, 0xffffffff, 0xffffffff}, ""), {"byte 12", "overflow"});
   expect_damaged(idx(14, {0xffffffff, 0x70000000}, ""), {"byte 8", "overflow"});
   expect_damaged(idx(8, {0x7fffffff, 0x7fffffff}, "abc"), {"byte 12", "truncated"});
+}
+
+// Whatever a changed byte does, it ends in a tensor or in an IoError.
+TEST_F(Idx, EveryChangedByteIsSurvived) {
+  for (const std::string& whole :
+       {idx(11, {2, 3}, "abcdefghijkl"), read_text(data_path("data_idx.gz"))}) {
+    for (size_t at = 0; at < whole.size(); ++at) {
+      for (const char change : {'\x01', '\x10', '\x80', '\xff'}) {
+        std::string damaged = whole;
+        damaged[at] ^= change;
+        try {
+          read(damaged);
+        } catch (const IoError&) {
+        }
+      }
+    }
+  }
 }
 
 class Mnist : public testing::Test {

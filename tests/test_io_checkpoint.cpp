@@ -57,7 +57,7 @@ TEST(Checkpoint, WrongFilesAreErrorsAndChangeNothing) {
   save(folder.file("small"), small);
   const std::vector<float> before = net.parameters()[0].to_vector<float>();
   expect_error<ValueError>([&] { load(folder.file("small"), net); },
-                           {"missing: 0.bias", "0.weight", "[2, 2]"});
+                           {"missing: 1.bias", "0.weight", "[2, 2]"});
   expect_error<ValueError>([&] { load(folder.file("small"), optimizer); },
                            {"SGD", "missing: groups.0.dampening"});
   expect_error<IoError>([&] { load(folder.file("none"), net); }, {"none"});

@@ -4,6 +4,8 @@
 #include <random>
 #include <string>
 
+#include <tinytorch/tinytorch.h>
+
 #include "tests/late/late_fixture.h"
 
 namespace tinytorch::late {
@@ -163,6 +165,28 @@ TEST_F(Late, RandomProgramsWithEveryWaitAreRight) {
     EXPECT_EQ(program.check(), 0) << "seed " << seed;
   }
   EXPECT_GT(allocator().stats().cache_hits, 0);
+}
+
+// The same with tensors: core calls record_use whenever a tensor is used on a stream other than its
+// own.
+TEST_F(Late, CoreRecordsUsesOnOtherStreams) {
+  const Device device("late");
+  const DeviceGuard guard(device);
+  for (unsigned seed = 0; seed < kSeeds; ++seed) {
+    control_->set_seed(seed);
+    const auto owner = create_stream(device), reader = create_stream(device);
+    const auto on = [&](Stream& stream, const auto& work) {
+      const StreamGuard stream_guard(device, stream);
+      return work();
+    };
+    Tensor x = on(*owner, [] { return full({kLength}, 3); });
+    reader->wait(owner->mark());
+    const Tensor sum = on(*reader, [&] { return x.add(x); });
+    x = Tensor();
+    const Tensor next = on(*owner, [] { return full({kLength}, 9); });
+    EXPECT_EQ(on(*reader, [&] { return sum.to_vector<float>(); }), Floats(kLength, 6));
+    EXPECT_EQ(on(*owner, [&] { return next.to_vector<float>(); }), Floats(kLength, 9));
+  }
 }
 
 TEST_F(Late, WritingPastABlockIsCounted) {

@@ -1,5 +1,6 @@
 // Layers and losses compute what their ops compute; initial values have PyTorch's statistics; wrong
 // options are errors.
+#include <algorithm>
 #include <map>
 #include <sstream>
 

@@ -1,5 +1,7 @@
 // The module tree: registration, names, ownership, moving, state dicts, hooks, printing, the
 // profiler's path.
+#include <algorithm>
+
 #include "tests/nn_support.h"
 
 namespace tinytorch {

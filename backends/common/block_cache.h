@@ -18,6 +18,7 @@ class BlockCache {
  public:
   // A free block of the class, or null.
   FreeBlock* take(SizeClass size) {
+    used_[size.index] = ++clock_;
     FreeBlock* block = lists_[size.index];
     if (block) {
       lists_[size.index] = block->next;
@@ -32,13 +33,15 @@ class BlockCache {
     lists_[size.index] = block;
     bytes_ += size.bytes;
   }
-  // Takes blocks out, the largest first, until at most `keep` bytes stay; a chain for the caller to give to the system.
+  // Takes blocks out until at most `keep` bytes stay, first those of sizes that nobody asked for the longest time: a program that
+  // repeats itself keeps what it needs. A chain for the caller to give to the system.
   FreeBlock* take_down_to(size_t keep) {
     FreeBlock* chain = nullptr;
-    for (int i = kSizeClasses - 1; i >= 0 && bytes_ > keep; --i) {
-      while (lists_[i] && bytes_ > keep) {
-        FreeBlock* block = lists_[i];
-        lists_[i] = block->next;
+    while (bytes_ > keep) {
+      FreeBlock*& list = lists_[oldest()];
+      while (list && bytes_ > keep) {
+        FreeBlock* block = list;
+        list = block->next;
         bytes_ -= block->bytes;
         block->next = chain;
         chain = block;
@@ -49,7 +52,18 @@ class BlockCache {
   size_t bytes() const { return bytes_; }
 
  private:
+  // The class with free blocks whose last request lies furthest back.
+  int oldest() const {
+    int found = -1;
+    for (int i = 0; i < kSizeClasses; ++i) {
+      if (lists_[i] && (found < 0 || used_[i] < used_[found])) found = i;
+    }
+    return found;
+  }
+
   FreeBlock* lists_[kSizeClasses] = {};
+  uint64_t used_[kSizeClasses] = {};
+  uint64_t clock_ = 0;  // requests so far
   size_t bytes_ = 0;
 };
 

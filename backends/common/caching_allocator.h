@@ -3,7 +3,8 @@
 //   Small (up to 1 KiB): bins of 64 bytes, cut from slabs. A thread keeps a bounded number of free blocks per bin and hands surplus,
 //   half a list at a time, to a central list; so memory that one thread takes and another frees stays bounded. A thread that ends
 //   hands back all.
-//   Large: at most 64 MB plus the high-water mark of the memory in large blocks stay cached; beyond it the largest go first.
+//   Large: at most 64 MB plus the high-water mark of the memory in large blocks stay cached; beyond it those go first whose size was
+//   not asked for the longest time.
 #pragma once
 
 #include <atomic>

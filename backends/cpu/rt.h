@@ -61,6 +61,7 @@ TT_INLINE int64_t tasks_for(int64_t work, int64_t grain, int64_t most) {
 }
 // Task t of n covers items [begin(t), begin(t + 1)) of `count`.
 TT_INLINE int64_t task_begin(int64_t count, int64_t task, int64_t tasks) {
+  if (tasks == 1) return task * count;  // without the divisions
   return count / tasks * task + (task < count % tasks ? task : count % tasks);
 }
 

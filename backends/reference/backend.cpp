@@ -1,5 +1,6 @@
-// The smallest complete backend: host memory without a cache, a stream whose work is done when the call returns, and a table of
-// kernels. Read this first when you write a backend of your own; docs/backends.md says what each function promises.
+// The smallest complete backend: host memory without a cache, a stream whose work is done when the
+// call returns, and a table of kernels. Read this first when you write a backend of your own;
+// docs/backends.md says what each function promises.
 #include "backends/reference/backend.h"
 
 #include <algorithm>
@@ -19,7 +20,8 @@ const KernelTable& kernel_table();  // kernels/reference/table.cpp
 
 namespace {
 
-// Every block comes from the system and goes back to it, so a sanitizer sees each access to a freed one.
+// Every block comes from the system and goes back to it, so a sanitizer sees each access to a freed
+// one.
 class PlainAllocator final : public Allocator {
  public:
   void record_use(Block&, Stream&) override {}  // no stream is ever behind
@@ -44,7 +46,9 @@ class PlainAllocator final : public Allocator {
 
  private:
   static constexpr size_t kAlignment = 64;
-  static size_t rounded(size_t bytes) { return std::max((bytes + kAlignment - 1) / kAlignment, size_t{1}) * kAlignment; }
+  static size_t rounded(size_t bytes) {
+    return std::max((bytes + kAlignment - 1) / kAlignment, size_t{1}) * kAlignment;
+  }
   void count(int64_t asked, int64_t given);
   [[noreturn]] void throw_out_of_memory(size_t bytes) const;
 
@@ -81,7 +85,8 @@ Block PlainAllocator::allocate_block(size_t bytes, Stream&) {
   void* data = nullptr;
   {
     const std::lock_guard lock(mutex_);
-    if (limit_ == 0 || static_cast<size_t>(stats_.reserved) + given <= limit_) data = std::aligned_alloc(kAlignment, given);
+    if (limit_ == 0 || static_cast<size_t>(stats_.reserved) + given <= limit_)
+      data = std::aligned_alloc(kAlignment, given);
     if (data) count(static_cast<int64_t>(bytes), static_cast<int64_t>(given));
   }
   if (!data) throw_out_of_memory(bytes);
@@ -99,14 +104,16 @@ void PlainAllocator::free_block(Block block, Stream&) noexcept {
 
 void PlainAllocator::throw_out_of_memory(size_t bytes) const {
   const MemoryStats now = stats();
-  throw OutOfMemoryError("[alloc] out of memory on reference:0: " + std::to_string(bytes) + " bytes asked for; in use " +
-                         std::to_string(now.in_use) + ", reserved " + std::to_string(now.reserved) + " (bytes)");
+  throw OutOfMemoryError("[alloc] out of memory on reference:0: " + std::to_string(bytes) +
+                         " bytes asked for; in use " + std::to_string(now.in_use) + ", reserved " +
+                         std::to_string(now.reserved) + " (bytes)");
 }
 
 // Markers are times: the work before one is done when it is made.
 class ImmediateStream final : public Stream {
  public:
-  explicit ImmediateStream(Allocator& allocator) : context_{this, &allocator, nullptr, &error_, ""} {}
+  explicit ImmediateStream(Allocator& allocator)
+      : context_{this, &allocator, nullptr, &error_, ""} {}
   KernelContext& context() override { return context_; }
   void copy(void* dst, const void* src, size_t bytes, CopyKind) override {
     if (bytes) std::memmove(dst, src, bytes);
@@ -114,7 +121,8 @@ class ImmediateStream final : public Stream {
   void synchronize() override {}
   Marker mark() override {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return {static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count())};
+    return {
+        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count())};
   }
   void wait(Marker) override {}
   bool query(Marker) override { return true; }
@@ -140,7 +148,9 @@ class ReferenceBackend final : public Backend {
   }
   Allocator& allocator(int) override { return allocator_; }
   Stream& stream(int) override { return stream_; }
-  std::unique_ptr<Stream> create_stream(int) override { return std::make_unique<ImmediateStream>(allocator_); }
+  std::unique_ptr<Stream> create_stream(int) override {
+    return std::make_unique<ImmediateStream>(allocator_);
+  }
   const KernelTable& kernels() const override { return kernel_table(); }
 
  private:

@@ -1,5 +1,5 @@
-// gradcheck: analytic gradients against central differences. The inputs are nudged in place under NoGrad, one element at a time, so f
-// must be a function of its arguments alone.
+// gradcheck: analytic gradients against central differences. The inputs are nudged in place under
+// NoGrad, one element at a time, so f must be a function of its arguments alone.
 #include <cmath>
 
 #include <tinytorch/autograd.h>
@@ -20,18 +20,22 @@ std::vector<Tensor> floating(std::vector<Tensor> outputs) {
   return outputs;
 }
 
-// Fixed weights make one number of all outputs, so that one backward pass covers them: w_i = 0.5 + (i * 0.618... mod 1).
+// Fixed weights make one number of all outputs, so that one backward pass covers them: w_i = 0.5 +
+// (i * 0.618... mod 1).
 Tensor weights_like(const Tensor& t) {
   std::vector<double> w(static_cast<size_t>(t.numel()));
-  for (size_t i = 0; i < w.size(); ++i) w[i] = 0.5 + std::fmod(0.6180339887498949 * static_cast<double>(i + 1), 1.0);
+  for (size_t i = 0; i < w.size(); ++i)
+    w[i] = 0.5 + std::fmod(0.6180339887498949 * static_cast<double>(i + 1), 1.0);
   return tensor(w, t.shape(), {.device = t.device()}).to(t.dtype());
 }
 
-double weighted(const Function& f, const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights) {
+double weighted(const Function& f, const std::vector<Tensor>& inputs,
+                const std::vector<Tensor>& weights) {
   NoGrad guard;
   const std::vector<Tensor> outputs = floating(f(inputs));
   double total = 0;
-  for (size_t i = 0; i < outputs.size(); ++i) total += sum(mul(outputs[i], weights[i])).item<double>();
+  for (size_t i = 0; i < outputs.size(); ++i)
+    total += sum(mul(outputs[i], weights[i])).item<double>();
   return total;
 }
 
@@ -50,7 +54,8 @@ std::vector<Tensor> as_leaves(const std::vector<Tensor>& inputs) {
 }
 
 // d weighted / d element, by a step to either side.
-double numeric(const Function& f, std::vector<Tensor>& inputs, size_t which, int64_t element, const std::vector<Tensor>& weights, double step) {
+double numeric(const Function& f, std::vector<Tensor>& inputs, size_t which, int64_t element,
+               const std::vector<Tensor>& weights, double step) {
   NoGrad guard;
   Tensor cell = inputs[which].detach().view({-1}).narrow(0, element, 1);
   const double at = cell.item<double>();
@@ -83,17 +88,21 @@ bool gradcheck(const Function& f, const std::vector<Tensor>& inputs, GradCheckOp
     used.push_back(o);
     used_weights.push_back(weights.back());
   }
-  if (used.empty()) throw AutogradError("[gradcheck] no output depends on an input that requires a gradient");
+  if (used.empty())
+    throw AutogradError("[gradcheck] no output depends on an input that requires a gradient");
   const std::vector<Tensor> analytic = grad(used, wanted, used_weights, {.allow_unused = true});
   for (size_t k = 0; k < wanted.size(); ++k) {
     const std::vector<double> have =
-        analytic[k].defined() ? analytic[k].to_vector<double>() : std::vector<double>(static_cast<size_t>(wanted[k].numel()), 0.0);
+        analytic[k].defined() ? analytic[k].to_vector<double>()
+                              : std::vector<double>(static_cast<size_t>(wanted[k].numel()), 0.0);
     for (int64_t e = 0; e < wanted[k].numel(); ++e) {
       const double expected = numeric(f, leaves, place[k], e, weights, options.step);
       const double got = have[static_cast<size_t>(e)];
-      if (std::abs(got - expected) <= options.absolute + options.relative * std::abs(expected)) continue;
+      if (std::abs(got - expected) <= options.absolute + options.relative * std::abs(expected))
+        continue;
       if (!options.raise) return false;
-      throw AutogradError("[gradcheck] input " + std::to_string(place[k]) + ", element " + std::to_string(e) + ": gradient " + std::to_string(got) +
+      throw AutogradError("[gradcheck] input " + std::to_string(place[k]) + ", element " +
+                          std::to_string(e) + ": gradient " + std::to_string(got) +
                           ", by differences " + std::to_string(expected));
     }
   }
@@ -104,7 +113,8 @@ bool gradgradcheck(const Function& f, const std::vector<Tensor>& inputs, GradChe
   std::vector<size_t> wanted;
   for (size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i].defined() && inputs[i].requires_grad()) wanted.push_back(i);
-  // The gradient as a function of the inputs and of the gradients of the outputs, which are inputs here.
+  // The gradient as a function of the inputs and of the gradients of the outputs, which are inputs
+  // here.
   std::vector<Tensor> extended = inputs;
   {
     NoGrad guard;
@@ -127,7 +137,8 @@ bool gradgradcheck(const Function& f, const std::vector<Tensor>& inputs, GradChe
       outputs.push_back(all_outputs[i]);
       grads.push_back(all[n + i]);
     }
-    std::vector<Tensor> out = tinytorch::grad(outputs, leaves, grads, {.create_graph = true, .allow_unused = true});
+    std::vector<Tensor> out =
+        tinytorch::grad(outputs, leaves, grads, {.create_graph = true, .allow_unused = true});
     std::erase_if(out, [](const Tensor& t) { return !t.defined(); });
     return out;
   };

@@ -1,5 +1,6 @@
-// The backward pass: nodes wait in a heap, youngest first, so when a node comes up all its gradients have arrived; no discovery pass,
-// no recursion. Gradient buffers die as they are consumed. Runs on the calling thread and may be entered again from a formula.
+// The backward pass: nodes wait in a heap, youngest first, so when a node comes up all its
+// gradients have arrived; no discovery pass, no recursion. Gradient buffers die as they are
+// consumed. Runs on the calling thread and may be entered again from a formula.
 #include "core/autograd/engine.h"
 
 #include <algorithm>
@@ -17,7 +18,8 @@ namespace tinytorch {
 
 namespace {
 
-// Leaves with hooks take part with the place of their first reader, so that they come up right after it.
+// Leaves with hooks take part with the place of their first reader, so that they come up right
+// after it.
 uint64_t place_of(const Node* n) {
   return n->leaf ? (n->extras ? n->extras->first_use.load(std::memory_order_relaxed) : 0) : n->seq;
 }
@@ -87,13 +89,15 @@ struct NodeRef {
 // Nobody else can see it: it may be taken or changed.
 bool sole(const Tensor& t) {
   const TensorImpl* p = t.impl();
-  return p->refs.unique() && p->storage->refs.unique() && !p->link && p->view.contiguous && !p->storage->foreign;
+  return p->refs.unique() && p->storage->refs.unique() && !p->link && p->view.contiguous &&
+         !p->storage->foreign;
 }
 
 void accumulate(Tensor& into, Tensor&& g, bool leaf) {
   const bool plain = thread_state().no_grad;
   if (!into.defined()) {
-    into = !leaf || !plain || sole(g) ? std::move(g) : g.clone();  // a leaf never shares its gradient
+    into =
+        !leaf || !plain || sole(g) ? std::move(g) : g.clone();  // a leaf never shares its gradient
   } else if (plain && sole(into)) {
     into.add_(g);
   } else if (plain && sole(g)) {
@@ -116,7 +120,8 @@ bool fits(const Tensor& g, const NodeOutput& o) {
 TT_COLD void make_fit(Tensor& g, const NodeOutput& o, const char* op) {
   const Shape wanted(o.rank, o.shape.d);
   if (device_of(g) != o.device)
-    throw AutogradError("[" + std::string(op) + "] gradient on " + device_of(g)->name + ", needed: on " + o.device->name);
+    throw AutogradError("[" + std::string(op) + "] gradient on " + device_of(g)->name +
+                        ", needed: on " + o.device->name);
   if (!(shape_of(g) == wanted)) {
     bool reducible = view_of(g).rank >= o.rank;
     for (int i = 0; reducible && i < o.rank; ++i) {
@@ -124,7 +129,8 @@ TT_COLD void make_fit(Tensor& g, const NodeOutput& o, const char* op) {
       reducible = have == o.shape[i] || o.shape[i] == 1;
     }
     if (!reducible)
-      throw AutogradError("[" + std::string(op) + "] gradient " + show(view_of(g)) + ", needed: " + name_of(o.dtype) + " " + wanted.str());
+      throw AutogradError("[" + std::string(op) + "] gradient " + show(view_of(g)) +
+                          ", needed: " + name_of(o.dtype) + " " + wanted.str());
     g = sum_to(g, wanted);
   }
   if (g.dtype() != o.dtype) g = g.to(o.dtype);
@@ -154,22 +160,30 @@ class Pass {
 };
 
 void Pass::start(const Tensor& output, const Tensor& grad) {
-  if (!tracked(output)) throw AutogradError("[backward] the tensor has no history: no input required a gradient, or it was made under NoGrad");
+  if (!tracked(output))
+    throw AutogradError(
+        "[backward] the tensor has no history: no input required a gradient, or it was made under "
+        "NoGrad");
   Node* n = output.impl()->link;
   if (!needed(n)) return;
   Tensor g = grad;
   if (!g.defined()) {
     if (output.numel() != 1)
-      throw AutogradError("[backward] " + show(view_of(output)) + " has no gradient given, needed: a single element, or a gradient of that shape");
+      throw AutogradError(
+          "[backward] " + show(view_of(output)) +
+          " has no gradient given, needed: a single element, or a gradient of that shape");
     g = ones_like(output);
   } else if (!(g.shape() == output.shape())) {
-    throw AutogradError("[backward] gradient " + show(view_of(g)) + ", needed: the shape of " + show(view_of(output)));
+    throw AutogradError("[backward] gradient " + show(view_of(g)) + ", needed: the shape of " +
+                        show(view_of(output)));
   }
-  if (!fits(g, n->output(output.impl()->output))) make_fit(g, n->output(output.impl()->output), "backward");
+  if (!fits(g, n->output(output.impl()->output)))
+    make_fit(g, n->output(output.impl()->output), "backward");
   deliver({n, output.impl()->output}, std::move(g), NodeRef(nullptr));
 }
 
-// Hands a gradient to the node that made the tensor. The edge's reference comes along where the graph is not kept.
+// Hands a gradient to the node that made the tensor. The edge's reference comes along where the
+// graph is not kept.
 void Pass::deliver(const Edge& e, Tensor&& g, NodeRef edge_reference) {
   Node* n = e.node;
   if (n->leaf && inputs_) {
@@ -180,7 +194,8 @@ void Pass::deliver(const Edge& e, Tensor&& g, NodeRef edge_reference) {
   if (n->leaf && !n->extras) return accumulate(n->first.grad, std::move(g), true);
   ready_.make_room();
   bool waiting = n->leaf && n->extras->pending.defined();
-  for (uint32_t i = 0; !n->leaf && i < n->n_outputs && !waiting; ++i) waiting = n->output(i).grad.defined();
+  for (uint32_t i = 0; !n->leaf && i < n->n_outputs && !waiting; ++i)
+    waiting = n->output(i).grad.defined();
   accumulate(n->leaf ? n->extras->pending : n->output(e.output).grad, std::move(g), false);
   if (waiting) return;
   if (!edge_reference.n) n->refs.retain();
@@ -205,7 +220,9 @@ void Pass::finish_leaf(Node* n) {
 void Pass::visit(Node* n) {
   if (n->spent) {
     drop_gradients(n);
-    throw AutogradError("[" + std::string(n->op) + "] this graph was already walked and freed; pass retain_graph the first time");
+    throw AutogradError(
+        "[" + std::string(n->op) +
+        "] this graph was already walked and freed; pass retain_graph the first time");
   }
   Tensor one;
   std::vector<Tensor> many;
@@ -306,7 +323,8 @@ void Pass::find_needed(const std::vector<Root>& roots) {
     if (wanted) needed_.emplace(n, true);
 }
 
-// What a pass changes on its thread, put back however it ends. current is null between nodes of a pass.
+// What a pass changes on its thread, put back however it ends. current is null between nodes of a
+// pass.
 struct Ambient {
   ThreadState& t = thread_state();
   const bool no_grad = t.no_grad;
@@ -328,7 +346,8 @@ void run_backward(const Tensor& output, const Tensor& grad, bool retain_graph, b
   pass.run();
 }
 
-void run_backward(const std::vector<Root>& roots, const GradOptions& options, const std::vector<Tensor>* inputs, std::vector<Tensor>* results) {
+void run_backward(const std::vector<Root>& roots, const GradOptions& options,
+                  const std::vector<Tensor>* inputs, std::vector<Tensor>* results) {
   Ambient ambient(options.create_graph);
   PhaseGuard phase(Phase::backward);
   Pass pass(options, inputs, results);
@@ -337,26 +356,37 @@ void run_backward(const std::vector<Root>& roots, const GradOptions& options, co
   pass.run();
 }
 
-std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, const std::vector<Tensor>& grad_outputs, GradOptions options) {
+std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+                         const std::vector<Tensor>& grad_outputs, GradOptions options) {
   if (!grad_outputs.empty() && grad_outputs.size() != outputs.size())
-    throw AutogradError("[grad] " + std::to_string(outputs.size()) + " outputs and " + std::to_string(grad_outputs.size()) + " gradients, needed: one each, or none");
+    throw AutogradError("[grad] " + std::to_string(outputs.size()) + " outputs and " +
+                        std::to_string(grad_outputs.size()) +
+                        " gradients, needed: one each, or none");
   std::vector<Root> roots;
-  for (size_t i = 0; i < outputs.size(); ++i) roots.push_back({outputs[i], grad_outputs.empty() ? Tensor() : grad_outputs[i]});
+  for (size_t i = 0; i < outputs.size(); ++i)
+    roots.push_back({outputs[i], grad_outputs.empty() ? Tensor() : grad_outputs[i]});
   for (size_t i = 0; i < inputs.size(); ++i)
-    if (!tracked(inputs[i])) throw AutogradError("[grad] input " + std::to_string(i) + " does not require a gradient");
+    if (!tracked(inputs[i]))
+      throw AutogradError("[grad] input " + std::to_string(i) + " does not require a gradient");
   std::vector<Tensor> results(inputs.size());
   run_backward(roots, options, &inputs, &results);
   for (size_t i = 0; i < inputs.size(); ++i)
     if (!results[i].defined() && !options.allow_unused)
-      throw AutogradError("[grad] input " + std::to_string(i) + " has no influence on the outputs; pass allow_unused to get an undefined gradient");
+      throw AutogradError(
+          "[grad] input " + std::to_string(i) +
+          " has no influence on the outputs; pass allow_unused to get an undefined gradient");
   return results;
 }
 
-void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& grad_outputs, GradOptions options) {
+void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& grad_outputs,
+              GradOptions options) {
   if (!grad_outputs.empty() && grad_outputs.size() != outputs.size())
-    throw AutogradError("[backward] " + std::to_string(outputs.size()) + " outputs and " + std::to_string(grad_outputs.size()) + " gradients, needed: one each, or none");
+    throw AutogradError("[backward] " + std::to_string(outputs.size()) + " outputs and " +
+                        std::to_string(grad_outputs.size()) +
+                        " gradients, needed: one each, or none");
   std::vector<Root> roots;
-  for (size_t i = 0; i < outputs.size(); ++i) roots.push_back({outputs[i], grad_outputs.empty() ? Tensor() : grad_outputs[i]});
+  for (size_t i = 0; i < outputs.size(); ++i)
+    roots.push_back({outputs[i], grad_outputs.empty() ? Tensor() : grad_outputs[i]});
   run_backward(roots, options);
 }
 

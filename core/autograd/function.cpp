@@ -22,7 +22,9 @@ std::vector<Tensor> FunctionContext::saved() const {
   for (const Saved& s : impl_->saved) out.push_back(s());
   return out;
 }
-bool FunctionContext::needs_grad(int input) const { return input >= 0 && input < 64 && (impl_->needs >> input & 1); }
+bool FunctionContext::needs_grad(int input) const {
+  return input >= 0 && input < 64 && (impl_->needs >> input & 1);
+}
 
 namespace {
 const char* interned(const std::string& name) {  // node names live as long as the program
@@ -33,7 +35,9 @@ const char* interned(const std::string& name) {  // node names live as long as t
 }
 }  // namespace
 
-std::vector<Tensor> custom_function(const std::string& name, const std::vector<Tensor>& inputs, const ForwardFunction& forward, const BackwardFunction& backward) {
+std::vector<Tensor> custom_function(const std::string& name, const std::vector<Tensor>& inputs,
+                                    const ForwardFunction& forward,
+                                    const BackwardFunction& backward) {
   auto impl = std::make_shared<FunctionContext::Impl>();
   bool wanted = false;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -49,22 +53,28 @@ std::vector<Tensor> custom_function(const std::string& name, const std::vector<T
   }
   for (Tensor& out : outputs) {
     check_defined(name.c_str(), out);
-    if (out.impl()->link || !out.impl()->refs.unique()) out = out.detach();  // an input handed through keeps its own history
+    if (out.impl()->link || !out.impl()->refs.unique())
+      out = out.detach();  // an input handed through keeps its own history
   }
   if (!wanted) return outputs;
   std::vector<const Tensor*> in;
   for (const Tensor& t : inputs) in.push_back(&t);
   const char* label = interned(name);
   const size_t n_out = outputs.size(), n_in = inputs.size();
-  attach_list(outputs, label, in, [impl, backward, label, n_out, n_in](const Tensor* grads_out, Needs need, Tensor* grads_in) {
-    impl->needs = need.bits;
-    FunctionContext context(impl.get());
-    std::vector<Tensor> grads = backward(context, std::vector<Tensor>(grads_out, grads_out + n_out));
-    if (grads.size() != n_in)
-      throw AutogradError("[" + std::string(label) + "] backward returned " + std::to_string(grads.size()) + " gradients, needed: one for each of " + std::to_string(n_in) + " inputs");
-    for (size_t i = 0; i < n_in; ++i)
-      if (i >= 64 || need[static_cast<int>(i)]) grads_in[i] = std::move(grads[i]);
-  });
+  attach_list(
+      outputs, label, in,
+      [impl, backward, label, n_out, n_in](const Tensor* grads_out, Needs need, Tensor* grads_in) {
+        impl->needs = need.bits;
+        FunctionContext context(impl.get());
+        std::vector<Tensor> grads =
+            backward(context, std::vector<Tensor>(grads_out, grads_out + n_out));
+        if (grads.size() != n_in)
+          throw AutogradError(
+              "[" + std::string(label) + "] backward returned " + std::to_string(grads.size()) +
+              " gradients, needed: one for each of " + std::to_string(n_in) + " inputs");
+        for (size_t i = 0; i < n_in; ++i)
+          if (i >= 64 || need[static_cast<int>(i)]) grads_in[i] = std::move(grads[i]);
+      });
   return outputs;
 }
 

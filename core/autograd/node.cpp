@@ -1,5 +1,5 @@
-// Life of nodes. Destroying a graph is iterative: a node dropped while another is being destroyed waits on the thread's list, so a
-// chain of a million ops overflows no stack.
+// Life of nodes. Destroying a graph is iterative: a node dropped while another is being destroyed
+// waits on the thread's list, so a chain of a million ops overflows no stack.
 #include "core/autograd/node.h"
 
 #include "core/autograd/extras.h"
@@ -29,7 +29,8 @@ void destroy(Node* n) noexcept {
 
 void release_node(Node* n) noexcept { release(n); }
 
-ListNode::ListNode(const char* name, ListFormula formula, size_t n) : Node(name), f(std::move(formula)), inputs(n) {
+ListNode::ListNode(const char* name, ListFormula formula, size_t n)
+    : Node(name), f(std::move(formula)), inputs(n) {
   n_inputs = static_cast<uint32_t>(n);
   leaf = false;
   edges = inputs.data();
@@ -43,7 +44,8 @@ void ListNode::clear() noexcept {
   f = nullptr;
 }
 
-void attach_list(std::vector<Tensor>& outputs, const char* op, const std::vector<const Tensor*>& inputs, ListFormula f) {
+void attach_list(std::vector<Tensor>& outputs, const char* op,
+                 const std::vector<const Tensor*>& inputs, ListFormula f) {
   auto n = std::make_unique<ListNode>(op, std::move(f), inputs.size());
   n->n_outputs = static_cast<uint32_t>(outputs.size());
   if (outputs.size() > 1) n->more = std::make_unique<NodeOutput[]>(outputs.size() - 1);
@@ -75,19 +77,23 @@ NodeExtras& extras_of(Node* n) {
 void note_leaf_use(Node* leaf, uint64_t seq) noexcept {
   std::atomic<uint64_t>& first = leaf->extras->first_use;
   uint64_t have = first.load(std::memory_order_relaxed);
-  while ((have == 0 || seq < have) && !first.compare_exchange_weak(have, seq, std::memory_order_relaxed)) {
+  while ((have == 0 || seq < have) &&
+         !first.compare_exchange_weak(have, seq, std::memory_order_relaxed)) {
   }
 }
 
 void run_hooks(Node* n, uint32_t output, Tensor& grad) {
   if (!n->extras || !grad.defined()) return;
-  const std::vector<NodeExtras::OneHook> hooks = n->extras->hooks;  // a hook may add or remove hooks
+  const std::vector<NodeExtras::OneHook> hooks =
+      n->extras->hooks;  // a hook may add or remove hooks
   for (const auto& h : hooks) {
     if (h.output != output) continue;
     Tensor replacement = h.hook(grad);
     if (!replacement.defined()) continue;
-    if (!same_shape(view_of(replacement), view_of(grad)) || view_of(replacement).dtype != view_of(grad).dtype)
-      throw AutogradError("[hook] of '" + std::string(n->op) + "' returned " + show(view_of(replacement)) + ", needed: " + show(view_of(grad)));
+    if (!same_shape(view_of(replacement), view_of(grad)) ||
+        view_of(replacement).dtype != view_of(grad).dtype)
+      throw AutogradError("[hook] of '" + std::string(n->op) + "' returned " +
+                          show(view_of(replacement)) + ", needed: " + show(view_of(grad)));
     grad = std::move(replacement);
   }
   for (auto& r : n->extras->retained)
@@ -97,11 +103,14 @@ void run_hooks(Node* n, uint32_t output, Tensor& grad) {
 void throw_changed(uint32_t saved, uint32_t now) {
   const Node* n = thread_state().current;
   throw AutogradError("[" + std::string(n ? n->op : "backward") +
-                      "] a tensor needed for the gradient was changed in place: saved at version " + std::to_string(saved) + ", now at " +
-                      std::to_string(now) + "; change a clone() instead");
+                      "] a tensor needed for the gradient was changed in place: saved at version " +
+                      std::to_string(saved) + ", now at " + std::to_string(now) +
+                      "; change a clone() instead");
 }
 void throw_inference() {
-  throw AutogradError("[backward] a tensor made in InferenceMode cannot be saved for a gradient; clone() it outside first");
+  throw AutogradError(
+      "[backward] a tensor made in InferenceMode cannot be saved for a gradient; clone() it "
+      "outside first");
 }
 
 Tensor SavedOutput::operator()() const {

@@ -1,5 +1,6 @@
-// The graph: a node per recorded op, edges to the nodes of its inputs. The formula of a gradient is a lambda beside the forward; only
-// what it captures is kept alive. Ops call tracked() and attach(); nothing else here concerns them.
+// The graph: a node per recorded op, edges to the nodes of its inputs. The formula of a gradient is
+// a lambda beside the forward; only what it captures is kept alive. Ops call tracked() and
+// attach(); nothing else here concerns them.
 #pragma once
 
 #include <atomic>
@@ -57,7 +58,8 @@ struct Node {
   Refs refs;
   uint32_t n_inputs = 0, n_outputs = 1;
   bool leaf = true, spent = false;
-  uint64_t seq = 0;  // greater than that of every input, so that a heap orders the backward pass; 0: a leaf
+  uint64_t seq =
+      0;  // greater than that of every input, so that a heap orders the backward pass; 0: a leaf
   const char* op;
   const char* module = "";
   uint64_t event = 0;  // of the op, while observed
@@ -131,7 +133,9 @@ struct ListNode final : Node {
   ListNode(const char* name, ListFormula formula, size_t n);
   ~ListNode() override;
   void clear() noexcept override;
-  void apply(const Tensor* grads_out, Needs need, Tensor* grads_in) override { f(grads_out, need, grads_in); }
+  void apply(const Tensor* grads_out, Needs need, Tensor* grads_in) override {
+    f(grads_out, need, grads_in);
+  }
 };
 
 TT_INLINE bool tracked(const Tensor& t) { return t.defined() && t.impl()->link != nullptr; }
@@ -140,7 +144,9 @@ TT_INLINE bool recording(const T&... t) {
   return !thread_state().no_grad && (tracked(t) || ...);
 }
 // t, if the gradient of `other` will ask for it; else nothing is kept.
-inline Tensor used_by(const Tensor& other, const Tensor& t) { return tracked(other) ? t : Tensor(); }
+inline Tensor used_by(const Tensor& other, const Tensor& t) {
+  return tracked(other) ? t : Tensor();
+}
 
 struct In {  // an input by address: {a, b} copies no handle
   const Tensor* t;
@@ -171,7 +177,8 @@ inline void connect(Node* n, const Tensor* const* in, size_t count) {
   }
 }
 
-// Records the op that made `out`: inputs, and the formula of their gradients. Call it only where recording(inputs...).
+// Records the op that made `out`: inputs, and the formula of their gradients. Call it only where
+// recording(inputs...).
 template <int N, class F>
 inline Tensor attach(Tensor& out, const char* op, const In (&in)[N], F f) {
   static_assert(N <= kMaxFormulaInputs);
@@ -183,7 +190,8 @@ inline Tensor attach(Tensor& out, const char* op, const In (&in)[N], F f) {
   out.impl()->link = n;
   return std::move(out);
 }
-void attach_list(std::vector<Tensor>& outputs, const char* op, const std::vector<const Tensor*>& inputs, ListFormula f);
+void attach_list(std::vector<Tensor>& outputs, const char* op,
+                 const std::vector<const Tensor*>& inputs, ListFormula f);
 
 // The gradient function of a leaf.
 Node* new_leaf(const Tensor& t);

@@ -1,4 +1,5 @@
-// What formulas keep. Both kinds notice a change made in place after saving, and refuse it: never a wrong gradient.
+// What formulas keep. Both kinds notice a change made in place after saving, and refuse it: never a
+// wrong gradient.
 #pragma once
 
 #include "core/autograd/node.h"
@@ -18,7 +19,8 @@ class Saved {
     version_ = s->version;
   }
   const Tensor& operator()() const {
-    if (t_.defined() && TT_UNLIKELY(t_.impl()->storage->version != version_)) throw_changed(version_, t_.impl()->storage->version);
+    if (t_.defined() && TT_UNLIKELY(t_.impl()->storage->version != version_))
+      throw_changed(version_, t_.impl()->storage->version);
     return t_;
   }
 
@@ -27,12 +29,17 @@ class Saved {
   uint32_t version_ = 0;
 };
 
-// The output: only its storage, so that there is no cycle. The running node knows its shape and becomes its history again on
-// unpacking, which keeps double backward through exp, sigmoid or softmax right.
+// The output: only its storage, so that there is no cycle. The running node knows its shape and
+// becomes its history again on unpacking, which keeps double backward through exp, sigmoid or
+// softmax right.
 class SavedOutput {
  public:
-  explicit SavedOutput(const Tensor& t, uint32_t output = 0) : s_(t.impl()->storage), version_(s_->version), output_(output) { s_->refs.retain(); }
-  SavedOutput(SavedOutput&& o) noexcept : s_(std::exchange(o.s_, nullptr)), version_(o.version_), output_(o.output_) {}
+  explicit SavedOutput(const Tensor& t, uint32_t output = 0)
+      : s_(t.impl()->storage), version_(s_->version), output_(output) {
+    s_->refs.retain();
+  }
+  SavedOutput(SavedOutput&& o) noexcept
+      : s_(std::exchange(o.s_, nullptr)), version_(o.version_), output_(o.output_) {}
   SavedOutput(const SavedOutput& o) noexcept : s_(o.s_), version_(o.version_), output_(o.output_) {
     if (s_) s_->refs.retain();
   }

@@ -35,12 +35,17 @@ Tensor& Tensor::requires_grad_(bool on) {
   check_defined("requires_grad_", *this);
   if (on == requires_grad()) return *this;
   if (!on) {
-    if (!impl_->link->leaf) throw AutogradError("[requires_grad_] of a result ('" + std::string(impl_->link->op) + "'), needed: a leaf; use detach()");
+    if (!impl_->link->leaf)
+      throw AutogradError("[requires_grad_] of a result ('" + std::string(impl_->link->op) +
+                          "'), needed: a leaf; use detach()");
     release(std::exchange(impl_->link, nullptr));
     return *this;
   }
-  if (!is_floating(impl_->view.dtype)) throw DtypeError("[requires_grad_] " + show(impl_->view) + ", needed: a floating dtype");
-  if (impl_->storage->inference) throw AutogradError("[requires_grad_] the tensor was made in InferenceMode; clone() it outside first");
+  if (!is_floating(impl_->view.dtype))
+    throw DtypeError("[requires_grad_] " + show(impl_->view) + ", needed: a floating dtype");
+  if (impl_->storage->inference)
+    throw AutogradError(
+        "[requires_grad_] the tensor was made in InferenceMode; clone() it outside first");
   impl_->link = new_leaf(*this);
   impl_->output = 0;
   return *this;
@@ -58,11 +63,13 @@ Tensor Tensor::grad() const {
 
 void Tensor::set_grad(const Tensor& g) {
   check_defined("set_grad", *this);
-  if (!impl_->link || !impl_->link->leaf) throw AutogradError("[set_grad] needed: a leaf that requires a gradient");
+  if (!impl_->link || !impl_->link->leaf)
+    throw AutogradError("[set_grad] needed: a leaf that requires a gradient");
   if (g.defined()) {
     check_device("set_grad", *this, g);
     if (!same_shape(impl_->view, view_of(g)) || impl_->view.dtype != view_of(g).dtype)
-      throw ShapeError("[set_grad] gradient " + show(view_of(g)) + ", needed: " + show(impl_->view));
+      throw ShapeError("[set_grad] gradient " + show(view_of(g)) +
+                       ", needed: " + show(impl_->view));
   }
   impl_->link->first.grad = g;
 }
@@ -85,7 +92,8 @@ Tensor& Tensor::retain_grad() {
 
 uint64_t Tensor::register_hook(std::function<Tensor(const Tensor&)> hook) const {
   check_defined("register_hook", *this);
-  if (!impl_->link) throw AutogradError("[register_hook] needed: a tensor that requires a gradient");
+  if (!impl_->link)
+    throw AutogradError("[register_hook] needed: a tensor that requires a gradient");
   const uint64_t id = g_hook_id.fetch_add(1, std::memory_order_relaxed) + 1;
   extras_of(impl_->link).hooks.push_back({id, impl_->output, std::move(hook)});
   return id;
@@ -97,7 +105,9 @@ void Tensor::remove_hook(uint64_t id) const {
   std::erase_if(impl_->link->extras->hooks, [id](const auto& h) { return h.id == id; });
 }
 
-void Tensor::backward(bool retain_graph, bool create_graph) const { backward(Tensor(), retain_graph, create_graph); }
+void Tensor::backward(bool retain_graph, bool create_graph) const {
+  backward(Tensor(), retain_graph, create_graph);
+}
 void Tensor::backward(const Tensor& gradient, bool retain_graph, bool create_graph) const {
   check_defined("backward", *this);
   run_backward(*this, gradient, retain_graph, create_graph);
@@ -118,7 +128,10 @@ bool set_grad_enabled(bool on) noexcept {
   return was;
 }
 
-InferenceMode::InferenceMode() noexcept : before_grad_(set_grad_enabled(false)), before_(thread_state().inference) { thread_state().inference = true; }
+InferenceMode::InferenceMode() noexcept
+    : before_grad_(set_grad_enabled(false)), before_(thread_state().inference) {
+  thread_state().inference = true;
+}
 InferenceMode::~InferenceMode() {
   thread_state().inference = before_;
   set_grad_enabled(before_grad_);

@@ -1,4 +1,5 @@
-// Ops of two tensors, and of a tensor and a number, with their gradients. The engine sums gradients down where an input was stretched.
+// Ops of two tensors, and of a tensor and a number, with their gradients. The engine sums gradients
+// down where an input was stretched.
 #include <cmath>
 
 #include <tinytorch/ops/create.h>
@@ -19,7 +20,8 @@ TT_INLINE bool alike(const Tensor& a, const Tensor& b) {
 struct Pair {
   Tensor a, b;
 };
-// Both in the dtype in which the op computes; casts are recorded, so gradients come back in the inputs' dtypes.
+// Both in the dtype in which the op computes; casts are recorded, so gradients come back in the
+// inputs' dtypes.
 TT_COLD Pair promoted(const char* op, const Tensor& a, const Tensor& b, bool real = false) {
   check_defined(op, a);
   check_defined(op, b);
@@ -33,13 +35,16 @@ TT_COLD Pair promoted(const char* op, const Tensor& a, const Tensor& b, bool rea
 bool is_bool(const Tensor& t) { return view_of(t).dtype == Dtype::bool_; }
 Tensor half(const Tensor& t) { return mul(t, 0.5); }
 
-// The cold side of an op that has one computing form per dtype kind: promote, then come back, or use the logical op for bool.
+// The cold side of an op that has one computing form per dtype kind: promote, then come back, or
+// use the logical op for bool.
 template <class Op, class Logical>
 Tensor again(const char* op, const Tensor& a, const Tensor& b, Op compute, Logical of_bool) {
   const Pair p = promoted(op, a, b);
   return is_bool(p.a) ? of_bool(p.a, p.b) : compute(p.a, p.b);
 }
-Tensor no_bool(const Tensor& a, const Tensor&) { throw_dtype("sub", view_of(a), "numbers; use logical_not or ne for bool"); }
+Tensor no_bool(const Tensor& a, const Tensor&) {
+  throw_dtype("sub", view_of(a), "numbers; use logical_not or ne for bool");
+}
 
 Tensor add_alike(const Tensor& a, const Tensor& b) {
   Tensor out = binary_same("add", BinaryOp::add, a, b, view_of(a).dtype);
@@ -49,39 +54,47 @@ Tensor add_alike(const Tensor& a, const Tensor& b) {
 Tensor sub_alike(const Tensor& a, const Tensor& b) {
   Tensor out = binary_same("sub", BinaryOp::sub, a, b, view_of(a).dtype);
   if (!recording(a, b)) return out;
-  return attach(out, "sub", {a, b}, [](const Tensor& g, Needs need) { return Grads{g, need[1] ? neg(g) : Tensor()}; });
+  return attach(out, "sub", {a, b}, [](const Tensor& g, Needs need) {
+    return Grads{g, need[1] ? neg(g) : Tensor()};
+  });
 }
 Tensor mul_alike(const Tensor& a, const Tensor& b) {
   Tensor out = binary_same("mul", BinaryOp::mul, a, b, view_of(a).dtype);
   if (!recording(a, b)) return out;
-  return attach(out, "mul", {a, b}, [a = Saved(used_by(b, a)), b = Saved(used_by(a, b))](const Tensor& g, Needs need) {
-    return Grads{need[0] ? mul(g, b()) : Tensor(), need[1] ? mul(g, a()) : Tensor()};
-  });
+  return attach(out, "mul", {a, b},
+                [a = Saved(used_by(b, a)), b = Saved(used_by(a, b))](const Tensor& g, Needs need) {
+                  return Grads{need[0] ? mul(g, b()) : Tensor(), need[1] ? mul(g, a()) : Tensor()};
+                });
 }
 Tensor div_alike(const Tensor& a, const Tensor& b) {
   Tensor out = binary_same("div", BinaryOp::div, a, b, view_of(a).dtype);
   if (!recording(a, b)) return out;
-  return attach(out, "div", {a, b}, [a = Saved(used_by(b, a)), b = Saved(b)](const Tensor& g, Needs need) {
-    Tensor ga = div(g, b());
-    Tensor gb = need[1] ? neg(div(mul(ga, a()), b())) : Tensor();
-    return Grads{need[0] ? ga : Tensor(), gb};
-  });
+  return attach(out, "div", {a, b},
+                [a = Saved(used_by(b, a)), b = Saved(b)](const Tensor& g, Needs need) {
+                  Tensor ga = div(g, b());
+                  Tensor gb = need[1] ? neg(div(mul(ga, a()), b())) : Tensor();
+                  return Grads{need[0] ? ga : Tensor(), gb};
+                });
 }
 Tensor pow_alike(const Tensor& a, const Tensor& b) {
   Tensor out = binary_same("pow", BinaryOp::pow, a, b, view_of(a).dtype);
   if (!recording(a, b)) return out;
   return attach(out, "pow", {a, b}, [a = Saved(a), b = Saved(b)](const Tensor& g, Needs need) {
     Tensor ga, gb;
-    if (need[0]) ga = mul(g, where(eq(b(), 0.0), zeros_like(b()), mul(b(), pow(a(), sub(b(), 1.0)))));  // x^0 is flat, at 0 too
+    if (need[0])
+      ga = mul(g, where(eq(b(), 0.0), zeros_like(b()),
+                        mul(b(), pow(a(), sub(b(), 1.0)))));  // x^0 is flat, at 0 too
     if (need[1]) {
       const Tensor flat = logical_and(eq(a(), 0.0), ge(b(), 0.0));  // 0^b is 0 for all b > 0
-      gb = mul(g, where(flat, zeros_like(a()), mul(pow(a(), b()), log(where(flat, ones_like(a()), a())))));
+      gb = mul(g, where(flat, zeros_like(a()),
+                        mul(pow(a(), b()), log(where(flat, ones_like(a()), a())))));
     }
     return Grads{ga, gb};
   });
 }
 // The larger or smaller one gets the gradient, equal ones half each.
-Tensor extreme_alike(const char* name, BinaryOp op, BinaryOp wins, const Tensor& a, const Tensor& b) {
+Tensor extreme_alike(const char* name, BinaryOp op, BinaryOp wins, const Tensor& a,
+                     const Tensor& b) {
   Tensor out = binary_same(name, op, a, b, view_of(a).dtype);
   if (!recording(a, b)) return out;
   return attach(out, name, {a, b}, [a = Saved(a), b = Saved(b), wins](const Tensor& g, Needs need) {
@@ -93,19 +106,31 @@ Tensor extreme_alike(const char* name, BinaryOp op, BinaryOp wins, const Tensor&
   });
 }
 
-Tensor maximum_alike(const Tensor& a, const Tensor& b) { return extreme_alike("maximum", BinaryOp::maximum, BinaryOp::gt, a, b); }
-Tensor minimum_alike(const Tensor& a, const Tensor& b) { return extreme_alike("minimum", BinaryOp::minimum, BinaryOp::lt, a, b); }
+Tensor maximum_alike(const Tensor& a, const Tensor& b) {
+  return extreme_alike("maximum", BinaryOp::maximum, BinaryOp::gt, a, b);
+}
+Tensor minimum_alike(const Tensor& a, const Tensor& b) {
+  return extreme_alike("minimum", BinaryOp::minimum, BinaryOp::lt, a, b);
+}
 
 }  // namespace
 
-Tensor add(const Tensor& a, const Tensor& b) { return TT_LIKELY(alike(a, b)) ? add_alike(a, b) : again("add", a, b, add_alike, logical_or); }
-Tensor sub(const Tensor& a, const Tensor& b) { return TT_LIKELY(alike(a, b)) ? sub_alike(a, b) : again("sub", a, b, sub_alike, no_bool); }
-Tensor mul(const Tensor& a, const Tensor& b) { return TT_LIKELY(alike(a, b)) ? mul_alike(a, b) : again("mul", a, b, mul_alike, logical_and); }
+Tensor add(const Tensor& a, const Tensor& b) {
+  return TT_LIKELY(alike(a, b)) ? add_alike(a, b) : again("add", a, b, add_alike, logical_or);
+}
+Tensor sub(const Tensor& a, const Tensor& b) {
+  return TT_LIKELY(alike(a, b)) ? sub_alike(a, b) : again("sub", a, b, sub_alike, no_bool);
+}
+Tensor mul(const Tensor& a, const Tensor& b) {
+  return TT_LIKELY(alike(a, b)) ? mul_alike(a, b) : again("mul", a, b, mul_alike, logical_and);
+}
 Tensor maximum(const Tensor& a, const Tensor& b) {
-  return TT_LIKELY(alike(a, b)) ? maximum_alike(a, b) : again("maximum", a, b, maximum_alike, logical_or);
+  return TT_LIKELY(alike(a, b)) ? maximum_alike(a, b)
+                                : again("maximum", a, b, maximum_alike, logical_or);
 }
 Tensor minimum(const Tensor& a, const Tensor& b) {
-  return TT_LIKELY(alike(a, b)) ? minimum_alike(a, b) : again("minimum", a, b, minimum_alike, logical_and);
+  return TT_LIKELY(alike(a, b)) ? minimum_alike(a, b)
+                                : again("minimum", a, b, minimum_alike, logical_and);
 }
 Tensor div(const Tensor& a, const Tensor& b) {
   if (TT_LIKELY(alike(a, b))) return div_alike(a, b);
@@ -123,18 +148,22 @@ Tensor floor_divide(const Tensor& a, const Tensor& b) {
   if (is_bool(p.a)) throw_dtype("floor_divide", view_of(p.a), "numbers");
   Tensor out = binary_same("floor_divide", BinaryOp::floor_divide, p.a, p.b, p.a.dtype());
   if (!recording(p.a, p.b)) return out;
-  return attach(out, "floor_divide", {p.a, p.b}, [](const Tensor& g, Needs need) {  // constant between its steps
-    return Grads{need[0] ? zeros_like(g) : Tensor(), need[1] ? zeros_like(g) : Tensor()};
-  });
+  return attach(
+      out, "floor_divide", {p.a, p.b},
+      [](const Tensor& g, Needs need) {  // constant between its steps
+        return Grads{need[0] ? zeros_like(g) : Tensor(), need[1] ? zeros_like(g) : Tensor()};
+      });
 }
 Tensor remainder(const Tensor& a, const Tensor& b) {
   const Pair p = promoted("remainder", a, b);
   if (is_bool(p.a)) throw_dtype("remainder", view_of(p.a), "numbers");
   Tensor out = binary_same("remainder", BinaryOp::remainder, p.a, p.b, p.a.dtype());
   if (!recording(p.a, p.b)) return out;
-  return attach(out, "remainder", {p.a, p.b}, [a = Saved(used_by(p.b, p.a)), b = Saved(used_by(p.b, p.b))](const Tensor& g, Needs need) {
-    return Grads{g, need[1] ? neg(mul(g, floor_divide(a(), b()))) : Tensor()};
-  });
+  return attach(
+      out, "remainder", {p.a, p.b},
+      [a = Saved(used_by(p.b, p.a)), b = Saved(used_by(p.b, p.b))](const Tensor& g, Needs need) {
+        return Grads{g, need[1] ? neg(mul(g, floor_divide(a(), b()))) : Tensor()};
+      });
 }
 
 // ---- a tensor and a number
@@ -151,7 +180,10 @@ Tensor with_scalar(const char* op, const Tensor& a, Scalar b, bool real = false)
   return d == view_of(a).dtype ? a : a.to(d);
 }
 UnaryParams one_param(Scalar s) { return {s.value(), {}}; }
-Scalar negated(Scalar s) { return s.is_floating() ? Scalar(-s.to_double()) : Scalar(static_cast<int64_t>(0 - static_cast<uint64_t>(s.value().i))); }
+Scalar negated(Scalar s) {
+  return s.is_floating() ? Scalar(-s.to_double())
+                         : Scalar(static_cast<int64_t>(0 - static_cast<uint64_t>(s.value().i)));
+}
 
 Tensor add_number(const char* name, const Tensor& a, Scalar b) {
   Tensor out = unary_same(name, UnaryOp::add_scalar, a, one_param(b));
@@ -162,7 +194,9 @@ Tensor add_number(const char* name, const Tensor& a, Scalar b) {
 }  // namespace
 
 Tensor add(const Tensor& a, Scalar b) { return add_number("add", with_scalar("add", a, b), b); }
-Tensor sub(const Tensor& a, Scalar b) { return add_number("sub", with_scalar("sub", a, b), negated(b)); }
+Tensor sub(const Tensor& a, Scalar b) {
+  return add_number("sub", with_scalar("sub", a, b), negated(b));
+}
 Tensor rsub(const Tensor& t, Scalar b) {
   const Tensor a = with_scalar("sub", t, b);
   Tensor out = unary_same("sub", UnaryOp::rsub_scalar, a, one_param(b));
@@ -183,7 +217,9 @@ Tensor rdiv(const Tensor& t, Scalar b) {
   const Tensor a = with_scalar("div", t, b, true);
   Tensor out = unary_same("div", UnaryOp::rdiv_scalar, a, one_param(b));
   if (!recording(a)) return out;
-  return attach(out, "div", {a}, [a = Saved(a), y = SavedOutput(out)](const Tensor& g) { return Grads{neg(div(mul(g, y()), a()))}; });
+  return attach(out, "div", {a}, [a = Saved(a), y = SavedOutput(out)](const Tensor& g) {
+    return Grads{neg(div(mul(g, y()), a()))};
+  });
 }
 Tensor pow(const Tensor& t, double exponent) {
   const Tensor a = as_real("pow", t);
@@ -236,8 +272,12 @@ Tensor lt(const Tensor& a, Scalar b) { return compare("lt", BinaryOp::lt, a, b);
 Tensor le(const Tensor& a, Scalar b) { return compare("le", BinaryOp::le, a, b); }
 Tensor gt(const Tensor& a, Scalar b) { return compare("gt", BinaryOp::gt, a, b); }
 Tensor ge(const Tensor& a, Scalar b) { return compare("ge", BinaryOp::ge, a, b); }
-Tensor logical_and(const Tensor& a, const Tensor& b) { return logical("logical_and", BinaryOp::logical_and, a, b); }
-Tensor logical_or(const Tensor& a, const Tensor& b) { return logical("logical_or", BinaryOp::logical_or, a, b); }
+Tensor logical_and(const Tensor& a, const Tensor& b) {
+  return logical("logical_and", BinaryOp::logical_and, a, b);
+}
+Tensor logical_or(const Tensor& a, const Tensor& b) {
+  return logical("logical_or", BinaryOp::logical_or, a, b);
+}
 Tensor logical_not(const Tensor& a) {
   check_bool("logical_not", a);
   return unary_any("logical_not", UnaryOp::logical_not, a, {}, Dtype::bool_);

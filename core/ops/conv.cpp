@@ -1,4 +1,5 @@
-// conv2d and its two gradients. Each of the three is linear in both arguments, and the gradients of each are the other two.
+// conv2d and its two gradients. Each of the three is linear in both arguments, and the gradients of
+// each are the other two.
 #include <tinytorch/ops/conv.h>
 
 #include <tinytorch/ops/create.h>
@@ -11,25 +12,34 @@ namespace tinytorch {
 namespace {
 
 Conv2dParams params_of(const Conv2dOptions& o) {
-  return {{o.stride[0], o.stride[1]}, {o.padding[0], o.padding[1]}, {o.dilation[0], o.dilation[1]}, o.groups};
+  return {{o.stride[0], o.stride[1]},
+          {o.padding[0], o.padding[1]},
+          {o.dilation[0], o.dilation[1]},
+          o.groups};
 }
 
 void check_options(const char* op, const Conv2dOptions& o) {
   for (int i = 0; i < 2; ++i) {
     const auto k = static_cast<size_t>(i);
     if (o.stride[k] < 1 || o.dilation[k] < 1 || o.padding[k] < 0)
-      throw ShapeError("[" + std::string(op) + "] stride " + std::to_string(o.stride[k]) + ", padding " + std::to_string(o.padding[k]) + ", dilation " + std::to_string(o.dilation[k]) +
+      throw ShapeError("[" + std::string(op) + "] stride " + std::to_string(o.stride[k]) +
+                       ", padding " + std::to_string(o.padding[k]) + ", dilation " +
+                       std::to_string(o.dilation[k]) +
                        ", needed: stride and dilation at least 1, padding at least 0");
   }
-  if (o.groups < 1) throw ShapeError("[" + std::string(op) + "] groups " + std::to_string(o.groups) + ", needed: at least 1");
+  if (o.groups < 1)
+    throw ShapeError("[" + std::string(op) + "] groups " + std::to_string(o.groups) +
+                     ", needed: at least 1");
 }
 
 // [N, O, OH, OW] of an input and a weight shape.
 Shape output_shape(const char* op, const Shape& x, const Shape& w, const Conv2dOptions& o) {
   check_options(op, o);
   auto fail = [&](const char* needed) {
-    throw ShapeError("[" + std::string(op) + "] input " + x.str() + ", weight " + w.str() + ", groups " + std::to_string(o.groups) + ", padding [" + std::to_string(o.padding[0]) + ", " +
-                     std::to_string(o.padding[1]) + "], needed: " + needed);
+    throw ShapeError("[" + std::string(op) + "] input " + x.str() + ", weight " + w.str() +
+                     ", groups " + std::to_string(o.groups) + ", padding [" +
+                     std::to_string(o.padding[0]) + ", " + std::to_string(o.padding[1]) +
+                     "], needed: " + needed);
   };
   if (x.rank() != 4 || w.rank() != 4) fail("input [N, C, H, W] and weight [O, C / groups, kh, kw]");
   if (w[1] * o.groups != x[1]) fail("a weight for C / groups input channels");
@@ -50,62 +60,89 @@ void check_pair(const char* op, const Tensor& a, const Tensor& b) {
   check_defined(op, b);
   check_device(op, a, b);
   check_floating(op, a);
-  if (view_of(a).dtype != view_of(b).dtype) throw DtypeError("[" + std::string(op) + "] " + show(view_of(a)) + " and " + show(view_of(b)) + ", needed: one dtype");
+  if (view_of(a).dtype != view_of(b).dtype)
+    throw DtypeError("[" + std::string(op) + "] " + show(view_of(a)) + " and " + show(view_of(b)) +
+                     ", needed: one dtype");
 }
 void check_gradient(const char* op, const Tensor& g, const Shape& expected) {
-  if (!(shape_of(g) == expected)) throw ShapeError("[" + std::string(op) + "] gradient " + show(view_of(g)) + ", needed: " + expected.str());
+  if (!(shape_of(g) == expected))
+    throw ShapeError("[" + std::string(op) + "] gradient " + show(view_of(g)) +
+                     ", needed: " + expected.str());
 }
-void fill_zero(const char* op, const Tensor& out) { launch<rows::fill>(op, device_of(out), view_of(out), ScalarValue{0, 0}); }
+void fill_zero(const char* op, const Tensor& out) {
+  launch<rows::fill>(op, device_of(out), view_of(out), ScalarValue{0, 0});
+}
 
 }  // namespace
 
-Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o) {
+Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias,
+              const Conv2dOptions& o) {
   check_pair("conv2d", input, weight);
   const Shape shape = output_shape("conv2d", shape_of(input), shape_of(weight), o);
   if (bias.defined()) {
     check_pair("conv2d", input, bias);
-    if (!(shape_of(bias) == Shape{shape[1]})) throw ShapeError("[conv2d] bias " + show(view_of(bias)) + ", needed: [" + std::to_string(shape[1]) + "], one per output channel");
+    if (!(shape_of(bias) == Shape{shape[1]}))
+      throw ShapeError("[conv2d] bias " + show(view_of(bias)) + ", needed: [" +
+                       std::to_string(shape[1]) + "], one per output channel");
   }
-  const Tensor x = input.contiguous(), w = weight.contiguous(), b = bias.defined() ? bias.contiguous() : bias;
+  const Tensor x = input.contiguous(), w = weight.contiguous(),
+               b = bias.defined() ? bias.contiguous() : bias;
   Tensor out = make(device_of(x), view_of(x).dtype, shape);
-  if (view_of(out).numel) launch<rows::conv2d>("conv2d", device_of(x), view_of(out), use(x), use(w), use_optional(b), params_of(o));
+  if (view_of(out).numel)
+    launch<rows::conv2d>("conv2d", device_of(x), view_of(out), use(x), use(w), use_optional(b),
+                         params_of(o));
   if (!recording(x, w, b)) return out;
-  return attach(out, "conv2d", {x, w, b}, [x = Saved(used_by(w, x)), w = Saved(used_by(x, w)), xs = shape_of(x), ws = shape_of(w), o](const Tensor& g, Needs need) {
-    return Grads{need[0] ? conv2d_grad_input(g, w(), xs, o) : Tensor(), need[1] ? conv2d_grad_weight(g, x(), ws, o) : Tensor(),
-                 need[2] ? sum(g, {0, 2, 3}) : Tensor()};
-  });
+  return attach(out, "conv2d", {x, w, b},
+                [x = Saved(used_by(w, x)), w = Saved(used_by(x, w)), xs = shape_of(x),
+                 ws = shape_of(w), o](const Tensor& g, Needs need) {
+                  return Grads{need[0] ? conv2d_grad_input(g, w(), xs, o) : Tensor(),
+                               need[1] ? conv2d_grad_weight(g, x(), ws, o) : Tensor(),
+                               need[2] ? sum(g, {0, 2, 3}) : Tensor()};
+                });
 }
 
-Tensor conv2d_grad_input(const Tensor& gradient, const Tensor& weight, const Shape& input_shape, const Conv2dOptions& o) {
+Tensor conv2d_grad_input(const Tensor& gradient, const Tensor& weight, const Shape& input_shape,
+                         const Conv2dOptions& o) {
   check_pair("conv2d_grad_input", gradient, weight);
-  check_gradient("conv2d_grad_input", gradient, output_shape("conv2d_grad_input", input_shape, shape_of(weight), o));
+  check_gradient("conv2d_grad_input", gradient,
+                 output_shape("conv2d_grad_input", input_shape, shape_of(weight), o));
   const Tensor g = gradient.contiguous(), w = weight.contiguous();
   Tensor out = make(device_of(g), view_of(g).dtype, input_shape);
   if (view_of(g).numel == 0) {
     fill_zero("conv2d_grad_input", out);
   } else if (view_of(out).numel) {
-    launch<rows::conv2d_grad_input>("conv2d_grad_input", device_of(g), view_of(out), use(g), use(w), params_of(o));
+    launch<rows::conv2d_grad_input>("conv2d_grad_input", device_of(g), view_of(out), use(g), use(w),
+                                    params_of(o));
   }
   if (!recording(g, w)) return out;
-  return attach(out, "conv2d_grad_input", {g, w}, [g = Saved(used_by(w, g)), w = Saved(used_by(g, w)), ws = shape_of(w), o](const Tensor& h, Needs need) {
-    return Grads{need[0] ? conv2d(h, w(), {}, o) : Tensor(), need[1] ? conv2d_grad_weight(g(), h, ws, o) : Tensor()};
-  });
+  return attach(out, "conv2d_grad_input", {g, w},
+                [g = Saved(used_by(w, g)), w = Saved(used_by(g, w)), ws = shape_of(w), o](
+                    const Tensor& h, Needs need) {
+                  return Grads{need[0] ? conv2d(h, w(), {}, o) : Tensor(),
+                               need[1] ? conv2d_grad_weight(g(), h, ws, o) : Tensor()};
+                });
 }
 
-Tensor conv2d_grad_weight(const Tensor& gradient, const Tensor& input, const Shape& weight_shape, const Conv2dOptions& o) {
+Tensor conv2d_grad_weight(const Tensor& gradient, const Tensor& input, const Shape& weight_shape,
+                          const Conv2dOptions& o) {
   check_pair("conv2d_grad_weight", gradient, input);
-  check_gradient("conv2d_grad_weight", gradient, output_shape("conv2d_grad_weight", shape_of(input), weight_shape, o));
+  check_gradient("conv2d_grad_weight", gradient,
+                 output_shape("conv2d_grad_weight", shape_of(input), weight_shape, o));
   const Tensor g = gradient.contiguous(), x = input.contiguous();
   Tensor out = make(device_of(g), view_of(g).dtype, weight_shape);
   if (view_of(g).numel == 0) {
     fill_zero("conv2d_grad_weight", out);
   } else if (view_of(out).numel) {
-    launch<rows::conv2d_grad_weight>("conv2d_grad_weight", device_of(g), view_of(out), use(g), use(x), params_of(o));
+    launch<rows::conv2d_grad_weight>("conv2d_grad_weight", device_of(g), view_of(out), use(g),
+                                     use(x), params_of(o));
   }
   if (!recording(g, x)) return out;
-  return attach(out, "conv2d_grad_weight", {g, x}, [g = Saved(used_by(x, g)), x = Saved(used_by(g, x)), xs = shape_of(x), o](const Tensor& h, Needs need) {
-    return Grads{need[0] ? conv2d(x(), h, {}, o) : Tensor(), need[1] ? conv2d_grad_input(g(), h, xs, o) : Tensor()};
-  });
+  return attach(out, "conv2d_grad_weight", {g, x},
+                [g = Saved(used_by(x, g)), x = Saved(used_by(g, x)), xs = shape_of(x), o](
+                    const Tensor& h, Needs need) {
+                  return Grads{need[0] ? conv2d(x(), h, {}, o) : Tensor(),
+                               need[1] ? conv2d_grad_input(g(), h, xs, o) : Tensor()};
+                });
 }
 
 }  // namespace tinytorch

@@ -45,7 +45,9 @@ Tensor Tensor::to(const Device& device) const {
   Tensor out = make(d, impl_->view.dtype, shape_of(*this));
   copy_bytes(out, from);
   if (!recording(*this)) return out;
-  return attach(out, "to", {*this}, [before = Device(device_of(*this))](const Tensor& g) { return Grads{g.to(before)}; });
+  return attach(out, "to", {*this}, [before = Device(device_of(*this))](const Tensor& g) {
+    return Grads{g.to(before)};
+  });
 }
 Tensor Tensor::cpu() const { return to(Device("cpu")); }
 
@@ -65,7 +67,8 @@ void read(const Tensor& t, T* host) {
 template <class T>
 T Tensor::item() const {
   check_defined("item", *this);
-  if (impl_->view.numel != 1) throw ShapeError("[item] " + show(impl_->view) + ", needed: a single element");
+  if (impl_->view.numel != 1)
+    throw ShapeError("[item] " + show(impl_->view) + ", needed: a single element");
   T value;
   read(*this, &value);
   return value;
@@ -84,7 +87,7 @@ std::vector<bool> Tensor::to_vector<bool>() const {
   return std::vector<bool>(bytes.begin(), bytes.end());
 }
 
-#define TT_INSTANTIATE(T)                      \
+#define TT_INSTANTIATE(T)                    \
   template TT_API T Tensor::item<T>() const; \
   template TT_API std::vector<T> Tensor::to_vector<T>() const;
 TT_INSTANTIATE(float)

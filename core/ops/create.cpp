@@ -10,14 +10,17 @@ namespace tinytorch {
 
 namespace {
 
-DeviceState* device_for(const TensorOptions& o) { return o.device ? o.device->state() : current_device(); }
+DeviceState* device_for(const TensorOptions& o) {
+  return o.device ? o.device->state() : current_device();
+}
 
 Tensor finished(Tensor t, const TensorOptions& o) {
   if (o.requires_grad) t.requires_grad_();
   return t;
 }
 
-Tensor filled(const char* op, const Shape& shape, Scalar value, Dtype dtype, const TensorOptions& o) {
+Tensor filled(const char* op, const Shape& shape, Scalar value, Dtype dtype,
+              const TensorOptions& o) {
   check_sizes(op, shape);
   Tensor t = make(device_for(o), dtype, shape);
   launch<rows::fill>(op, device_of(t), view_of(t), value.value());
@@ -25,7 +28,9 @@ Tensor filled(const char* op, const Shape& shape, Scalar value, Dtype dtype, con
 }
 
 Dtype dtype_for(Scalar s) {
-  return s.kind() == Scalar::Kind::boolean ? Dtype::bool_ : s.kind() == Scalar::Kind::integer ? Dtype::i64 : Dtype::f32;
+  return s.kind() == Scalar::Kind::boolean   ? Dtype::bool_
+         : s.kind() == Scalar::Kind::integer ? Dtype::i64
+                                             : Dtype::f32;
 }
 
 Tensor ramp(const char* op, int64_t n, Dtype dtype, const RampParams& p, const TensorOptions& o) {
@@ -40,10 +45,18 @@ Tensor empty(const Shape& shape, const TensorOptions& o) {
   check_sizes("empty", shape);
   return finished(make(device_for(o), o.dtype.value_or(Dtype::f32), shape), o);
 }
-Tensor zeros(const Shape& shape, const TensorOptions& o) { return filled("zeros", shape, 0, o.dtype.value_or(Dtype::f32), o); }
-Tensor ones(const Shape& shape, const TensorOptions& o) { return filled("ones", shape, 1, o.dtype.value_or(Dtype::f32), o); }
-Tensor full(const Shape& shape, Scalar value, const TensorOptions& o) { return filled("full", shape, value, o.dtype.value_or(dtype_for(value)), o); }
-Tensor scalar_tensor(Scalar value, const TensorOptions& o) { return filled("scalar_tensor", {}, value, o.dtype.value_or(dtype_for(value)), o); }
+Tensor zeros(const Shape& shape, const TensorOptions& o) {
+  return filled("zeros", shape, 0, o.dtype.value_or(Dtype::f32), o);
+}
+Tensor ones(const Shape& shape, const TensorOptions& o) {
+  return filled("ones", shape, 1, o.dtype.value_or(Dtype::f32), o);
+}
+Tensor full(const Shape& shape, Scalar value, const TensorOptions& o) {
+  return filled("full", shape, value, o.dtype.value_or(dtype_for(value)), o);
+}
+Tensor scalar_tensor(Scalar value, const TensorOptions& o) {
+  return filled("scalar_tensor", {}, value, o.dtype.value_or(dtype_for(value)), o);
+}
 
 Tensor full_like(const Tensor& t, Scalar value) {
   check_defined("full_like", t);
@@ -63,17 +76,26 @@ Tensor arange(Scalar start, Scalar end, Scalar step, const TensorOptions& o) {
   const Dtype dtype = o.dtype.value_or(real ? Dtype::f32 : Dtype::i64);
   const double s = step.to_double(), span = end.to_double() - start.to_double();
   if (s == 0 || !std::isfinite(s) || !std::isfinite(span))
-    throw ValueError("[arange] from " + std::to_string(start.to_double()) + " to " + std::to_string(end.to_double()) + " by " + std::to_string(s) + ", needed: finite bounds and a step other than 0");
+    throw ValueError("[arange] from " + std::to_string(start.to_double()) + " to " +
+                     std::to_string(end.to_double()) + " by " + std::to_string(s) +
+                     ", needed: finite bounds and a step other than 0");
   const double count = std::ceil(span / s);
-  if (count > 1e15) throw ValueError("[arange] " + std::to_string(count) + " elements are more than memory can hold");
-  return ramp("arange", count > 0 ? static_cast<int64_t>(count) : 0, dtype, {start.value(), step.value(), 0, false}, o);
+  if (count > 1e15)
+    throw ValueError("[arange] " + std::to_string(count) +
+                     " elements are more than memory can hold");
+  return ramp("arange", count > 0 ? static_cast<int64_t>(count) : 0, dtype,
+              {start.value(), step.value(), 0, false}, o);
 }
-Tensor arange(Scalar end, const TensorOptions& o) { return end.is_floating() ? arange(0.0, end, 1.0, o) : arange(0, end, 1, o); }
+Tensor arange(Scalar end, const TensorOptions& o) {
+  return end.is_floating() ? arange(0.0, end, 1.0, o) : arange(0, end, 1, o);
+}
 
 Tensor linspace(double start, double end, int64_t steps, const TensorOptions& o) {
-  if (steps < 0) throw ValueError("[linspace] " + std::to_string(steps) + " steps, needed: at least 0");
+  if (steps < 0)
+    throw ValueError("[linspace] " + std::to_string(steps) + " steps, needed: at least 0");
   const double step = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0;
-  return ramp("linspace", steps, o.dtype.value_or(Dtype::f32), {Scalar(start).value(), Scalar(step).value(), steps > 1 ? end : start, true}, o);
+  return ramp("linspace", steps, o.dtype.value_or(Dtype::f32),
+              {Scalar(start).value(), Scalar(step).value(), steps > 1 ? end : start, true}, o);
 }
 
 Tensor eye(int64_t n, std::optional<int64_t> m, const TensorOptions& o) {
@@ -86,11 +108,13 @@ Tensor eye(int64_t n, std::optional<int64_t> m, const TensorOptions& o) {
 
 namespace detail {
 
-Tensor from_host(const void* data, Dtype dtype, int64_t count, const std::optional<Shape>& wanted, const TensorOptions& o) {
+Tensor from_host(const void* data, Dtype dtype, int64_t count, const std::optional<Shape>& wanted,
+                 const TensorOptions& o) {
   const Shape shape = wanted.value_or(Shape{count});
   check_sizes("tensor", shape);
   if (shape.numel() != count)
-    throw ShapeError("[tensor] " + std::to_string(count) + " values for shape " + shape.str() + ", needed: " + std::to_string(shape.numel()));
+    throw ShapeError("[tensor] " + std::to_string(count) + " values for shape " + shape.str() +
+                     ", needed: " + std::to_string(shape.numel()));
   Tensor t = make(device_for(o), dtype, shape);
   copy_from_host(view_of(t), device_of(t), data);
   if (o.dtype && *o.dtype != dtype) {
@@ -101,24 +125,31 @@ Tensor from_host(const void* data, Dtype dtype, int64_t count, const std::option
 }
 
 void throw_ragged(size_t expected, size_t got) {
-  throw ShapeError("[tensor] rows of " + std::to_string(expected) + " and of " + std::to_string(got) + " values, needed: rows of equal length");
+  throw ShapeError("[tensor] rows of " + std::to_string(expected) + " and of " +
+                   std::to_string(got) + " values, needed: rows of equal length");
 }
 
 }  // namespace detail
 
 template <>
-Tensor tensor<bool>(const std::vector<bool>& values, std::optional<Shape> shape, const TensorOptions& o) {
+Tensor tensor<bool>(const std::vector<bool>& values, std::optional<Shape> shape,
+                    const TensorOptions& o) {
   const std::vector<uint8_t> bytes(values.begin(), values.end());
-  return detail::from_host(bytes.data(), Dtype::bool_, static_cast<int64_t>(bytes.size()), shape, o);
+  return detail::from_host(bytes.data(), Dtype::bool_, static_cast<int64_t>(bytes.size()), shape,
+                           o);
 }
 
-Tensor from_blob(void* data, const Shape& shape, Dtype dtype, std::function<void()> deleter, const Shape& strides) {
+Tensor from_blob(void* data, const Shape& shape, Dtype dtype, std::function<void()> deleter,
+                 const Shape& strides) {
   check_sizes("from_blob", shape);
-  if (!data && shape.numel() > 0) throw ValueError("[from_blob] null pointer for shape " + shape.str());
+  if (!data && shape.numel() > 0)
+    throw ValueError("[from_blob] null pointer for shape " + shape.str());
   if (!strides.empty() && strides.rank() != shape.rank())
-    throw ShapeError("[from_blob] shape " + shape.str() + " and strides " + strides.str() + ", needed: one stride per dim");
+    throw ShapeError("[from_blob] shape " + shape.str() + " and strides " + strides.str() +
+                     ", needed: one stride per dim");
   for (int64_t s : strides)
-    if (s < 0) throw ShapeError("[from_blob] strides " + strides.str() + ", needed: strides of at least 0");
+    if (s < 0)
+      throw ShapeError("[from_blob] strides " + strides.str() + ", needed: strides of at least 0");
   TensorImpl* p = new_impl(dtype, shape.rank(), shape.data());
   View& v = p->view;
   if (!strides.empty()) {

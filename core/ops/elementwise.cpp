@@ -18,21 +18,27 @@ void check_number(const char* op, const Tensor& a) {
 }
 
 // An op whose gradient is grad(g, y) of its own output.
-Tensor from_output(const char* name, UnaryOp op, const Tensor& t, Tensor (*grad)(const Tensor&, const Tensor&)) {
+Tensor from_output(const char* name, UnaryOp op, const Tensor& t,
+                   Tensor (*grad)(const Tensor&, const Tensor&)) {
   const Tensor a = as_real(name, t);
   Tensor out = unary_same(name, op, a);
   if (!recording(a)) return out;
-  return attach(out, name, {a}, [y = SavedOutput(out), grad](const Tensor& g) { return Grads{grad(g, y())}; });
+  return attach(out, name, {a},
+                [y = SavedOutput(out), grad](const Tensor& g) { return Grads{grad(g, y())}; });
 }
 // An op whose gradient is grad(g, x) of its input.
-Tensor from_input(const char* name, UnaryOp op, const Tensor& t, Tensor (*grad)(const Tensor&, const Tensor&)) {
+Tensor from_input(const char* name, UnaryOp op, const Tensor& t,
+                  Tensor (*grad)(const Tensor&, const Tensor&)) {
   const Tensor a = as_real(name, t);
   Tensor out = unary_same(name, op, a);
   if (!recording(a)) return out;
-  return attach(out, name, {a}, [a = Saved(a), grad](const Tensor& g) { return Grads{grad(g, a())}; });
+  return attach(out, name, {a},
+                [a = Saved(a), grad](const Tensor& g) { return Grads{grad(g, a())}; });
 }
 
-Tensor normal_density(const Tensor& x) { return mul(exp(mul(square(x), -0.5)), 0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2); }
+Tensor normal_density(const Tensor& x) {
+  return mul(exp(mul(square(x), -0.5)), 0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2);
+}
 
 }  // namespace
 
@@ -46,7 +52,8 @@ Tensor abs(const Tensor& a) {
   check_number("abs", a);
   Tensor out = unary_same("abs", UnaryOp::abs, a);
   if (!recording(a)) return out;
-  return attach(out, "abs", {a}, [a = Saved(a)](const Tensor& g) { return Grads{mul(g, sign(a()))}; });
+  return attach(out, "abs", {a},
+                [a = Saved(a)](const Tensor& g) { return Grads{mul(g, sign(a()))}; });
 }
 Tensor sign(const Tensor& a) {
   check_number("sign", a);
@@ -58,17 +65,21 @@ Tensor square(const Tensor& a) {
   check_number("square", a);
   Tensor out = unary_same("square", UnaryOp::square, a);
   if (!recording(a)) return out;
-  return attach(out, "square", {a}, [a = Saved(a)](const Tensor& g) { return Grads{mul(mul(g, a()), 2.0)}; });
+  return attach(out, "square", {a},
+                [a = Saved(a)](const Tensor& g) { return Grads{mul(mul(g, a()), 2.0)}; });
 }
 Tensor relu(const Tensor& a) {
   check_number("relu", a);
   Tensor out = unary_same("relu", UnaryOp::relu, a);
   if (!recording(a)) return out;
-  return attach(out, "relu", {a}, [y = SavedOutput(out)](const Tensor& g) { return Grads{relu_grad(g, y())}; });
+  return attach(out, "relu", {a},
+                [y = SavedOutput(out)](const Tensor& g) { return Grads{relu_grad(g, y())}; });
 }
 Tensor clamp(const Tensor& a, double min, double max) {
   check_number("clamp", a);
-  if (!(min <= max)) throw ValueError("[clamp] min " + std::to_string(min) + " and max " + std::to_string(max) + ", needed: min <= max");
+  if (!(min <= max))
+    throw ValueError("[clamp] min " + std::to_string(min) + " and max " + std::to_string(max) +
+                     ", needed: min <= max");
   Tensor out = unary_same("clamp", UnaryOp::clamp, a, {Scalar(min).value(), Scalar(max).value()});
   if (!recording(a)) return out;
   return attach(out, "clamp", {a}, [a = Saved(a), min, max](const Tensor& g) {
@@ -79,19 +90,25 @@ Tensor clamp(const Tensor& a, double min, double max) {
 Tensor exp(const Tensor& a) { return from_output("exp", UnaryOp::exp, a, mul); }
 Tensor log(const Tensor& a) { return from_input("log", UnaryOp::log, a, div); }
 Tensor sqrt(const Tensor& a) {
-  return from_output("sqrt", UnaryOp::sqrt, a, [](const Tensor& g, const Tensor& y) { return mul(div(g, y), 0.5); });
+  return from_output("sqrt", UnaryOp::sqrt, a,
+                     [](const Tensor& g, const Tensor& y) { return mul(div(g, y), 0.5); });
 }
 Tensor tanh(const Tensor& a) { return from_output("tanh", UnaryOp::tanh, a, tanh_grad); }
-Tensor sigmoid(const Tensor& a) { return from_output("sigmoid", UnaryOp::sigmoid, a, sigmoid_grad); }
+Tensor sigmoid(const Tensor& a) {
+  return from_output("sigmoid", UnaryOp::sigmoid, a, sigmoid_grad);
+}
 Tensor gelu(const Tensor& a) { return from_input("gelu", UnaryOp::gelu, a, gelu_grad); }
-Tensor gelu_tanh(const Tensor& a) { return from_input("gelu_tanh", UnaryOp::gelu_tanh, a, gelu_tanh_grad); }
+Tensor gelu_tanh(const Tensor& a) {
+  return from_input("gelu_tanh", UnaryOp::gelu_tanh, a, gelu_tanh_grad);
+}
 Tensor erf(const Tensor& a) {
   return from_input("erf", UnaryOp::erf, a, [](const Tensor& g, const Tensor& x) {
     return mul(mul(g, exp(neg(square(x)))), 2 * std::numbers::inv_sqrtpi);
   });
 }
 Tensor softplus(const Tensor& a) {
-  return from_input("softplus", UnaryOp::softplus, a, [](const Tensor& g, const Tensor& x) { return mul(g, sigmoid(x)); });
+  return from_input("softplus", UnaryOp::softplus, a,
+                    [](const Tensor& g, const Tensor& x) { return mul(g, sigmoid(x)); });
 }
 
 Tensor isnan(const Tensor& a) {
@@ -111,16 +128,19 @@ Tensor where(const Tensor& condition, const Tensor& x, const Tensor& y) {
   check_defined("where", y);
   check_device("where", condition, x);
   check_device("where", x, y);
-  if (view_of(condition).dtype != Dtype::bool_) throw_dtype("where", view_of(condition), "a bool condition");
+  if (view_of(condition).dtype != Dtype::bool_)
+    throw_dtype("where", view_of(condition), "a bool condition");
   const Dtype d = result_type(x, y);
   const Tensor a = x.to(d), b = y.to(d);
   const Shape shape = broadcast_shapes(broadcast_shape("where", a, b), shape_of(condition));
   Tensor out = make(device_of(a), d, shape);
-  const Merged<4> m(view_of(out), broadcast_view(use(condition), shape), broadcast_view(use(a), shape), broadcast_view(use(b), shape));
+  const Merged<4> m(view_of(out), broadcast_view(use(condition), shape),
+                    broadcast_view(use(a), shape), broadcast_view(use(b), shape));
   launch<rows::where>("where", device_of(a), m[0], m[1], m[2], m[3]);
   if (!recording(a, b)) return out;
   return attach(out, "where", {a, b}, [c = Saved(condition)](const Tensor& g, Needs need) {
-    return Grads{need[0] ? where(c(), g, zeros_like(g)) : Tensor(), need[1] ? where(c(), zeros_like(g), g) : Tensor()};
+    return Grads{need[0] ? where(c(), g, zeros_like(g)) : Tensor(),
+                 need[1] ? where(c(), zeros_like(g), g) : Tensor()};
   });
 }
 
@@ -140,16 +160,20 @@ Tensor derivative(const char* name, BinaryOp op, const Tensor& g, const Tensor& 
 Tensor tanh_grad(const Tensor& g, const Tensor& y) {
   Tensor out = derivative("tanh_grad", BinaryOp::tanh_grad, g, y);
   if (!recording(g, y)) return out;
-  return attach(out, "tanh_grad", {g, y}, [g = Saved(used_by(y, g)), y = Saved(y)](const Tensor& h, Needs need) {
-    return Grads{need[0] ? tanh_grad(h, y()) : Tensor(), need[1] ? mul(mul(mul(h, g()), y()), -2.0) : Tensor()};
-  });
+  return attach(out, "tanh_grad", {g, y},
+                [g = Saved(used_by(y, g)), y = Saved(y)](const Tensor& h, Needs need) {
+                  return Grads{need[0] ? tanh_grad(h, y()) : Tensor(),
+                               need[1] ? mul(mul(mul(h, g()), y()), -2.0) : Tensor()};
+                });
 }
 Tensor sigmoid_grad(const Tensor& g, const Tensor& y) {
   Tensor out = derivative("sigmoid_grad", BinaryOp::sigmoid_grad, g, y);
   if (!recording(g, y)) return out;
-  return attach(out, "sigmoid_grad", {g, y}, [g = Saved(used_by(y, g)), y = Saved(y)](const Tensor& h, Needs need) {
-    return Grads{need[0] ? sigmoid_grad(h, y()) : Tensor(), need[1] ? mul(mul(h, g()), rsub(mul(y(), 2.0), 1.0)) : Tensor()};
-  });
+  return attach(out, "sigmoid_grad", {g, y},
+                [g = Saved(used_by(y, g)), y = Saved(y)](const Tensor& h, Needs need) {
+                  return Grads{need[0] ? sigmoid_grad(h, y()) : Tensor(),
+                               need[1] ? mul(mul(h, g()), rsub(mul(y(), 2.0), 1.0)) : Tensor()};
+                });
 }
 Tensor relu_grad(const Tensor& g, const Tensor& y) {
   if (!is_floating(g.dtype())) return where(gt(y, 0), g, zeros_like(g));
@@ -162,27 +186,33 @@ Tensor relu_grad(const Tensor& g, const Tensor& y) {
 Tensor gelu_grad(const Tensor& g, const Tensor& x) {
   Tensor out = derivative("gelu_grad", BinaryOp::gelu_grad, g, x);
   if (!recording(g, x)) return out;
-  return attach(out, "gelu_grad", {g, x}, [g = Saved(used_by(x, g)), x = Saved(x)](const Tensor& h, Needs need) {
-    // (Phi + x phi)' = phi (2 - x^2)
-    return Grads{need[0] ? gelu_grad(h, x()) : Tensor(),
-                 need[1] ? mul(mul(h, g()), mul(normal_density(x()), rsub(square(x()), 2.0))) : Tensor()};
-  });
+  return attach(out, "gelu_grad", {g, x},
+                [g = Saved(used_by(x, g)), x = Saved(x)](const Tensor& h, Needs need) {
+                  // (Phi + x phi)' = phi (2 - x^2)
+                  return Grads{
+                      need[0] ? gelu_grad(h, x()) : Tensor(),
+                      need[1] ? mul(mul(h, g()), mul(normal_density(x()), rsub(square(x()), 2.0)))
+                              : Tensor()};
+                });
 }
 Tensor gelu_tanh_grad(const Tensor& g, const Tensor& x) {
   Tensor out = derivative("gelu_tanh_grad", BinaryOp::gelu_tanh_grad, g, x);
   if (!recording(g, x)) return out;
-  return attach(out, "gelu_tanh_grad", {g, x}, [g = Saved(used_by(x, g)), x = Saved(x)](const Tensor& h, Needs need) {
-    Tensor gx;
-    if (need[1]) {  // y = x/2 (1 + t), t = tanh(u), u = c (x + k x^3): y'' = (1 - t^2) (u' + x/2 u'' - x t u'^2)
-      const double c = std::sqrt(2 / std::numbers::pi), k = 0.044715;
-      const Tensor x2 = square(x());
-      const Tensor t = tanh(mul(mul(x(), add(mul(x2, k), 1.0)), c));
-      const Tensor u1 = mul(add(mul(x2, 3 * k), 1.0), c), u2 = mul(x(), 6 * k * c);
-      const Tensor second = sub(add(u1, mul(mul(x(), u2), 0.5)), mul(mul(x(), t), square(u1)));
-      gx = mul(mul(h, g()), mul(rsub(square(t), 1.0), second));
-    }
-    return Grads{need[0] ? gelu_tanh_grad(h, x()) : Tensor(), gx};
-  });
+  return attach(out, "gelu_tanh_grad", {g, x},
+                [g = Saved(used_by(x, g)), x = Saved(x)](const Tensor& h, Needs need) {
+                  Tensor gx;
+                  if (need[1]) {  // y = x/2 (1 + t), t = tanh(u), u = c (x + k x^3): y'' = (1 -
+                                  // t^2) (u' + x/2 u'' - x t u'^2)
+                    const double c = std::sqrt(2 / std::numbers::pi), k = 0.044715;
+                    const Tensor x2 = square(x());
+                    const Tensor t = tanh(mul(mul(x(), add(mul(x2, k), 1.0)), c));
+                    const Tensor u1 = mul(add(mul(x2, 3 * k), 1.0), c), u2 = mul(x(), 6 * k * c);
+                    const Tensor second =
+                        sub(add(u1, mul(mul(x(), u2), 0.5)), mul(mul(x(), t), square(u1)));
+                    gx = mul(mul(h, g()), mul(rsub(square(t), 1.0), second));
+                  }
+                  return Grads{need[0] ? gelu_tanh_grad(h, x()) : Tensor(), gx};
+                });
 }
 
 // ---- methods

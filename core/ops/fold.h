@@ -1,4 +1,5 @@
-// A tensor seen around one of its dims as [outer, n, inner], which is what index, softmax and arg_reduce kernels take.
+// A tensor seen around one of its dims as [outer, n, inner], which is what index, softmax and
+// arg_reduce kernels take.
 #pragma once
 
 #include "core/ops/pointwise.h"

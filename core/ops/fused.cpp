@@ -1,5 +1,6 @@
-// Optimizer steps over all parameters of a group: one fused launch where the backend has it, else composed of ops that read the
-// changing scalars (learning rate, step) from device memory just the same.
+// Optimizer steps over all parameters of a group: one fused launch where the backend has it, else
+// composed of ops that read the changing scalars (learning rate, step) from device memory just the
+// same.
 #include <tinytorch/ops/fused.h>
 
 #include <tinytorch/ops/create.h>
@@ -31,16 +32,21 @@ class Views {
   int count_ = 0;
 };
 
-void check_lists(const char* op, const std::vector<Tensor>& params, const std::vector<Tensor>& others, const char* what) {
+void check_lists(const char* op, const std::vector<Tensor>& params,
+                 const std::vector<Tensor>& others, const char* what) {
   if (params.size() != others.size())
-    throw ShapeError("[" + std::string(op) + "] " + std::to_string(params.size()) + " parameters and " + std::to_string(others.size()) + " " + what + ", needed: one each");
+    throw ShapeError("[" + std::string(op) + "] " + std::to_string(params.size()) +
+                     " parameters and " + std::to_string(others.size()) + " " + what +
+                     ", needed: one each");
   for (size_t i = 0; i < params.size(); ++i) {
     check_defined(op, params[i]);
     check_defined(op, others[i]);
     check_device(op, params[i], others[i]);
     const View &p = view_of(params[i]), &o = view_of(others[i]);
-    if (TT_UNLIKELY(!same_shape(p, o) || p.dtype != o.dtype || !p.contiguous || p.dtype > Dtype::f64))
-      throw ShapeError("[" + std::string(op) + "] parameter " + show(p) + " and " + what + " " + show(o) + ", needed: equal, f32 or f64, the parameter contiguous");
+    if (TT_UNLIKELY(!same_shape(p, o) || p.dtype != o.dtype || !p.contiguous ||
+                    p.dtype > Dtype::f64))
+      throw ShapeError("[" + std::string(op) + "] parameter " + show(p) + " and " + what + " " +
+                       show(o) + ", needed: equal, f32 or f64, the parameter contiguous");
   }
 }
 bool all_dense(const std::vector<Tensor>& tensors) {
@@ -58,13 +64,16 @@ void bump(const std::vector<Tensor>& tensors) {
 }
 void check_hyper(const char* op, const Tensor& hyper) {
   check_defined(op, hyper);
-  if (view_of(hyper).dtype != Dtype::f64 || view_of(hyper).numel != kHyperCount || !view_of(hyper).contiguous)
-    throw ShapeError("[" + std::string(op) + "] hyper " + show(view_of(hyper)) + ", needed: f64 [" + std::to_string(kHyperCount) + "]");
+  if (view_of(hyper).dtype != Dtype::f64 || view_of(hyper).numel != kHyperCount ||
+      !view_of(hyper).contiguous)
+    throw ShapeError("[" + std::string(op) + "] hyper " + show(view_of(hyper)) + ", needed: f64 [" +
+                     std::to_string(kHyperCount) + "]");
 }
 Tensor slot(const Tensor& hyper, int i) { return hyper.select(0, i); }
 
 // The gradient as the rule wants it: scaled, turned for maximising, with weight decay.
-Tensor effective(const Tensor& p, const Tensor& g, const Tensor& hyper, bool maximize, double weight_decay) {
+Tensor effective(const Tensor& p, const Tensor& g, const Tensor& hyper, bool maximize,
+                 double weight_decay) {
   Tensor d = mul(g, slot(hyper, kHyperGradScale).to(g.dtype()));
   if (maximize) d = neg(d);
   return weight_decay != 0 ? add(d, mul(p, weight_decay)) : d;
@@ -72,7 +81,8 @@ Tensor effective(const Tensor& p, const Tensor& g, const Tensor& hyper, bool max
 
 }  // namespace
 
-void sgd_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& grads, const std::vector<Tensor>& momenta, const Tensor& hyper, const SgdStep& o) {
+void sgd_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& grads,
+               const std::vector<Tensor>& momenta, const Tensor& hyper, const SgdStep& o) {
   check_hyper("sgd_step", hyper);
   check_lists("sgd_step", params, grads, "gradients");
   if (o.momentum != 0) check_lists("sgd_step", params, momenta, "momenta");
@@ -84,7 +94,9 @@ void sgd_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& gra
   DeviceState* d = device_of(params[0]);
   if (has_kernel<rows::sgd_step>(d)) {
     const Views p(params), g(grads), m(momenta);
-    launch<rows::sgd_step>("sgd_step", d, p.list(), g.list(), m.list(), use(hyper), SgdParams{o.momentum, o.dampening, o.weight_decay, o.nesterov, o.maximize});
+    launch<rows::sgd_step>(
+        "sgd_step", d, p.list(), g.list(), m.list(), use(hyper),
+        SgdParams{o.momentum, o.dampening, o.weight_decay, o.nesterov, o.maximize});
     return;
   }
   NoGrad guard;
@@ -101,7 +113,9 @@ void sgd_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& gra
   Tensor(slot(hyper, kHyperStep)).add_(1.0);
 }
 
-void adam_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& grads, const std::vector<Tensor>& first, const std::vector<Tensor>& second, const Tensor& hyper, const AdamStep& o) {
+void adam_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& grads,
+                const std::vector<Tensor>& first, const std::vector<Tensor>& second,
+                const Tensor& hyper, const AdamStep& o) {
   check_hyper("adam_step", hyper);
   check_lists("adam_step", params, grads, "gradients");
   check_lists("adam_step", params, first, "first moments");
@@ -115,7 +129,9 @@ void adam_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& gr
   DeviceState* d = device_of(params[0]);
   if (has_kernel<rows::adam_step>(d)) {
     const Views p(params), g(grads), m(first), v(second);
-    launch<rows::adam_step>("adam_step", d, p.list(), g.list(), m.list(), v.list(), use(hyper), AdamParams{o.beta1, o.beta2, o.eps, o.weight_decay, o.decoupled, o.maximize});
+    launch<rows::adam_step>(
+        "adam_step", d, p.list(), g.list(), m.list(), v.list(), use(hyper),
+        AdamParams{o.beta1, o.beta2, o.eps, o.weight_decay, o.decoupled, o.maximize});
     return;
   }
   NoGrad guard;
@@ -123,7 +139,8 @@ void adam_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& gr
   count.add_(1.0);
   const TensorOptions f64{.dtype = Dtype::f64, .device = hyper.device()};
   const Tensor lr = slot(hyper, kHyperLearningRate);
-  const Tensor correction1 = rsub(pow(full({}, o.beta1, f64), count), 1.0), correction2 = rsub(pow(full({}, o.beta2, f64), count), 1.0);
+  const Tensor correction1 = rsub(pow(full({}, o.beta1, f64), count), 1.0),
+               correction2 = rsub(pow(full({}, o.beta2, f64), count), 1.0);
   for (size_t i = 0; i < params.size(); ++i) {
     Tensor p = params[i], m = first[i], v = second[i];
     const Tensor g = effective(p, grads[i], hyper, o.maximize, o.decoupled ? 0 : o.weight_decay);

@@ -45,7 +45,8 @@ Generator::State Generator::state() const {
 }
 
 Generator default_generator(const Device& device) {
-  if (const Generator* mine = thread_state().generator; mine && mine->device() == device) return *mine;
+  if (const Generator* mine = thread_state().generator; mine && mine->device() == device)
+    return *mine;
   Defaults& d = defaults();
   std::lock_guard lock(d.mutex);
   auto it = d.of.find(device.state());
@@ -53,7 +54,8 @@ Generator default_generator(const Device& device) {
   return it->second;
 }
 
-GeneratorGuard::GeneratorGuard(const Generator& generator) : generator_(generator), before_(thread_state().generator) {
+GeneratorGuard::GeneratorGuard(const Generator& generator)
+    : generator_(generator), before_(thread_state().generator) {
   thread_state().generator = &generator_;
 }
 GeneratorGuard::~GeneratorGuard() { thread_state().generator = before_; }

@@ -1,5 +1,5 @@
-// Indexing with tensors. Each read has an adding write as its gradient and the other way round, so every order of derivative exists.
-// Index values are checked by the kernels.
+// Indexing with tensors. Each read has an adding write as its gradient and the other way round, so
+// every order of derivative exists. Index values are checked by the kernels.
 #include <tinytorch/ops/index.h>
 
 #include <tinytorch/ops/create.h>
@@ -14,31 +14,39 @@ void check_index(const char* op, const Tensor& a, const Tensor& index) {
   check_defined(op, a);
   check_defined(op, index);
   check_device(op, a, index);
-  if (view_of(index).dtype != Dtype::i64 && view_of(index).dtype != Dtype::i32) throw_dtype(op, view_of(index), "indices of i64 (or i32)");
+  if (view_of(index).dtype != Dtype::i64 && view_of(index).dtype != Dtype::i32)
+    throw_dtype(op, view_of(index), "indices of i64 (or i32)");
 }
 Tensor as_index(const Tensor& index) { return index.detach().to(Dtype::i64).contiguous(); }
-[[noreturn]] TT_COLD void throw_shapes(const char* op, const Tensor& a, const Tensor& b, const char* needed) {
-  throw ShapeError("[" + std::string(op) + "] " + show(view_of(a)) + " and " + show(view_of(b)) + ", needed: " + needed);
+[[noreturn]] TT_COLD void throw_shapes(const char* op, const Tensor& a, const Tensor& b,
+                                       const char* needed) {
+  throw ShapeError("[" + std::string(op) + "] " + show(view_of(a)) + " and " + show(view_of(b)) +
+                   ", needed: " + needed);
 }
 void check_addable(const char* op, const Tensor& base, const Tensor& src) {
   check_defined(op, src);
   check_device(op, base, src);
   const Dtype d = view_of(base).dtype;
   if (d != view_of(src).dtype) throw_dtype(op, view_of(src), "the dtype of what it is added to");
-  if (d == Dtype::u8 || d == Dtype::bool_ || d == Dtype::bf16 || d == Dtype::f16) throw_dtype(op, view_of(base), "f32, f64, i64 or i32");
+  if (d == Dtype::u8 || d == Dtype::bool_ || d == Dtype::bf16 || d == Dtype::f16)
+    throw_dtype(op, view_of(base), "f32, f64, i64 or i32");
 }
 
-// index cut down to where it fits into a: gather reads a[..., index, ...] at the index's own place in the other dims.
+// index cut down to where it fits into a: gather reads a[..., index, ...] at the index's own place
+// in the other dims.
 Tensor corner(const Tensor& a, const Tensor& index, int dim) {
   Tensor x = a;
   for (int i = 0; i < a.rank(); ++i)
-    if (i != dim && view_of(a).shape[i] != view_of(index).shape[i]) x = x.narrow(i, 0, view_of(index).shape[i]);
+    if (i != dim && view_of(a).shape[i] != view_of(index).shape[i])
+      x = x.narrow(i, 0, view_of(index).shape[i]);
   return x;
 }
 void check_corner(const char* op, const Tensor& a, const Tensor& index, int dim) {
   bool fits = a.rank() == index.rank();
-  for (int i = 0; fits && i < a.rank(); ++i) fits = i == dim || view_of(index).shape[i] <= view_of(a).shape[i];
-  if (!fits) throw_shapes(op, a, index, "an index of the same rank, and no larger in the other dims");
+  for (int i = 0; fits && i < a.rank(); ++i)
+    fits = i == dim || view_of(index).shape[i] <= view_of(a).shape[i];
+  if (!fits)
+    throw_shapes(op, a, index, "an index of the same rank, and no larger in the other dims");
 }
 
 }  // namespace
@@ -46,29 +54,37 @@ void check_corner(const char* op, const Tensor& a, const Tensor& index, int dim)
 Tensor index_select(const Tensor& t, int dim, const Tensor& index) {
   check_index("index_select", t, index);
   if (view_of(index).rank > 1) throw_shapes("index_select", t, index, "an index of rank 1");
-  if (view_of(t).rank == 0) throw_shapes("index_select", t, index, "at least one dim to select from");
+  if (view_of(t).rank == 0)
+    throw_shapes("index_select", t, index, "at least one dim to select from");
   const Tensor a = t.contiguous(), i = as_index(index);
   const Folded f = fold("index_select", a, dim);
   Shape shape = shape_of(a);
   shape[f.dim] = view_of(i).numel;
   Tensor out = make(device_of(a), view_of(a).dtype, shape);
   if (view_of(out).numel)
-    launch<rows::index_select>("index_select", device_of(a), view_of(seen_as(out, {f.outer, view_of(i).numel, f.inner})), use(seen_as(a, f.shape())), use(seen_as(i, {view_of(i).numel})));
+    launch<rows::index_select>("index_select", device_of(a),
+                               view_of(seen_as(out, {f.outer, view_of(i).numel, f.inner})),
+                               use(seen_as(a, f.shape())), use(seen_as(i, {view_of(i).numel})));
   if (!recording(a)) return out;
-  return attach(out, "index_select", {a}, [i = Saved(i), before = shape_of(a), d = f.dim](const Tensor& g) {
-    return Grads{index_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, i(), g)};
-  });
+  return attach(
+      out, "index_select", {a}, [i = Saved(i), before = shape_of(a), d = f.dim](const Tensor& g) {
+        return Grads{
+            index_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, i(), g)};
+      });
 }
 
 Tensor index_add(const Tensor& base, int dim, const Tensor& index, const Tensor& source) {
   check_index("index_add", base, index);
   check_addable("index_add", base, source);
-  if (view_of(base).rank == 0 || view_of(index).rank > 1) throw_shapes("index_add", base, index, "at least one dim, and an index of rank 1");
+  if (view_of(base).rank == 0 || view_of(index).rank > 1)
+    throw_shapes("index_add", base, index, "at least one dim, and an index of rank 1");
   const Folded f = fold("index_add", base, dim);
   const int64_t m = view_of(index).numel;
   Shape expected = shape_of(base);
   expected[f.dim] = m;
-  if (!(shape_of(source) == expected)) throw_shapes("index_add", base, source, "a source with the base's shape, but as many entries along dim as the index has");
+  if (!(shape_of(source) == expected))
+    throw_shapes("index_add", base, source,
+                 "a source with the base's shape, but as many entries along dim as the index has");
   const Tensor i = as_index(index), src = source.contiguous();
   Tensor out;
   {
@@ -76,11 +92,13 @@ Tensor index_add(const Tensor& base, int dim, const Tensor& index, const Tensor&
     out = base.clone();
   }
   if (view_of(src).numel)
-    launch<rows::index_add>("index_add", device_of(base), view_of(seen_as(out, f.shape())), use(seen_as(i, {m})), use(seen_as(src, {f.outer, m, f.inner})));
+    launch<rows::index_add>("index_add", device_of(base), view_of(seen_as(out, f.shape())),
+                            use(seen_as(i, {m})), use(seen_as(src, {f.outer, m, f.inner})));
   if (!recording(base, src)) return out;
-  return attach(out, "index_add", {base, src}, [i = Saved(i), d = f.dim](const Tensor& g, Needs need) {
-    return Grads{need[0] ? g : Tensor(), need[1] ? index_select(g, d, i()) : Tensor()};
-  });
+  return attach(
+      out, "index_add", {base, src}, [i = Saved(i), d = f.dim](const Tensor& g, Needs need) {
+        return Grads{need[0] ? g : Tensor(), need[1] ? index_select(g, d, i()) : Tensor()};
+      });
 }
 
 Tensor gather(const Tensor& t, int dim, const Tensor& index) {
@@ -91,7 +109,8 @@ Tensor gather(const Tensor& t, int dim, const Tensor& index) {
   const Folded f = fold("gather", a, d), fi = fold("gather", i, d);
   Tensor out = make(device_of(a), view_of(a).dtype, shape_of(i));
   if (view_of(out).numel)
-    launch<rows::gather>("gather", device_of(a), view_of(seen_as(out, fi.shape())), use(seen_as(a, f.shape())), use(seen_as(i, fi.shape())));
+    launch<rows::gather>("gather", device_of(a), view_of(seen_as(out, fi.shape())),
+                         use(seen_as(a, f.shape())), use(seen_as(i, fi.shape())));
   if (!recording(a)) return out;
   return attach(out, "gather", {a}, [i = Saved(i), before = shape_of(a), d](const Tensor& g) {
     return Grads{scatter_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, i(), g)};
@@ -103,7 +122,8 @@ Tensor scatter_add(const Tensor& base, int dim, const Tensor& index, const Tenso
   check_addable("scatter_add", base, source);
   const int d = wrap_dim("scatter_add", dim, view_of(base).rank);
   check_corner("scatter_add", base, index, d);
-  if (!(shape_of(source) == shape_of(index))) throw_shapes("scatter_add", index, source, "a source of the index's shape");
+  if (!(shape_of(source) == shape_of(index)))
+    throw_shapes("scatter_add", index, source, "a source of the index's shape");
   const Tensor i = as_index(index), src = source.contiguous();
   Tensor out;
   {
@@ -113,7 +133,8 @@ Tensor scatter_add(const Tensor& base, int dim, const Tensor& index, const Tenso
     const Tensor target = place.contiguous();  // itself unless the index is smaller
     const Folded f = fold("scatter_add", target, d), fi = fold("scatter_add", i, d);
     if (view_of(src).numel)
-      launch<rows::scatter_add>("scatter_add", device_of(base), view_of(seen_as(target, f.shape())), use(seen_as(i, fi.shape())), use(seen_as(src, fi.shape())));
+      launch<rows::scatter_add>("scatter_add", device_of(base), view_of(seen_as(target, f.shape())),
+                                use(seen_as(i, fi.shape())), use(seen_as(src, fi.shape())));
     if (!target.shares_storage(place)) copy_into(place, target);
   }
   if (!recording(base, src)) return out;
@@ -132,7 +153,8 @@ Tensor embedding(const Tensor& weight, const Tensor& index) {
 
 Tensor one_hot(const Tensor& index, int64_t classes, Dtype dtype) {
   check_index("one_hot", index, index);
-  if (classes < 1) throw ValueError("[one_hot] " + std::to_string(classes) + " classes, needed: at least 1");
+  if (classes < 1)
+    throw ValueError("[one_hot] " + std::to_string(classes) + " classes, needed: at least 1");
   const TensorOptions options{.dtype = dtype, .device = index.device()};
   const Tensor rows = eye(classes, {}, options);
   Shape shape = shape_of(index);
@@ -140,7 +162,11 @@ Tensor one_hot(const Tensor& index, int64_t classes, Dtype dtype) {
   return index_select(rows, 0, index.reshape({-1})).reshape(shape);
 }
 
-Tensor Tensor::gather(int dim, const Tensor& index) const { return tinytorch::gather(*this, dim, index); }
-Tensor Tensor::index_select(int dim, const Tensor& index) const { return tinytorch::index_select(*this, dim, index); }
+Tensor Tensor::gather(int dim, const Tensor& index) const {
+  return tinytorch::gather(*this, dim, index);
+}
+Tensor Tensor::index_select(int dim, const Tensor& index) const {
+  return tinytorch::index_select(*this, dim, index);
+}
 
 }  // namespace tinytorch

@@ -1,4 +1,5 @@
-// The few ops in place. Each bumps the storage's version, which formulas that saved the tensor will notice.
+// The few ops in place. Each bumps the storage's version, which formulas that saved the tensor will
+// notice.
 #include <tinytorch/ops/create.h>
 
 #include "core/ops/pointwise.h"
@@ -77,7 +78,9 @@ Tensor& Tensor::mul_(Scalar other) {
 }
 Tensor& Tensor::clamp_(double min, double max) {
   check_scalar("clamp_", *this, 0);
-  if (!(min <= max)) throw ValueError("[clamp_] min " + std::to_string(min) + " and max " + std::to_string(max) + ", needed: min <= max");
+  if (!(min <= max))
+    throw ValueError("[clamp_] min " + std::to_string(min) + " and max " + std::to_string(max) +
+                     ", needed: min <= max");
   begin_in_place("clamp_", *this);
   unary_into("clamp_", UnaryOp::clamp, *this, {Scalar(min).value(), Scalar(max).value()});
   return *this;

@@ -17,9 +17,12 @@ std::vector<Tensor> joinable(const std::vector<Tensor>& tensors, int dim) {
     check_device("cat", tensors[0], t);
     d = promote(d, t.dtype());
     bool fits = t.rank() == tensors[0].rank();
-    for (int i = 0; fits && i < t.rank(); ++i) fits = i == dim || view_of(t).shape[i] == view_of(tensors[0]).shape[i];
+    for (int i = 0; fits && i < t.rank(); ++i)
+      fits = i == dim || view_of(t).shape[i] == view_of(tensors[0]).shape[i];
     if (!fits)
-      throw ShapeError("[cat] " + show(view_of(tensors[0])) + " and " + show(view_of(t)) + " along dim " + std::to_string(dim) + ", needed: equal sizes in every other dim");
+      throw ShapeError("[cat] " + show(view_of(tensors[0])) + " and " + show(view_of(t)) +
+                       " along dim " + std::to_string(dim) +
+                       ", needed: equal sizes in every other dim");
   }
   std::vector<Tensor> out;
   for (const Tensor& t : tensors) out.push_back(t.to(d));
@@ -31,7 +34,8 @@ std::vector<Tensor> joinable(const std::vector<Tensor>& tensors, int dim) {
 Tensor cat(const std::vector<Tensor>& tensors, int dim) {
   if (tensors.empty()) throw ValueError("[cat] no tensors, needed: at least one");
   check_defined("cat", tensors[0]);
-  if (tensors[0].rank() == 0) throw ShapeError("[cat] tensors of rank 0, needed: at least one dim; use stack()");
+  if (tensors[0].rank() == 0)
+    throw ShapeError("[cat] tensors of rank 0, needed: at least one dim; use stack()");
   const int d = wrap_dim("cat", dim, tensors[0].rank());
   const std::vector<Tensor> parts = joinable(tensors, d);
   Shape shape = shape_of(parts[0]);
@@ -74,7 +78,9 @@ Tensor stack(const std::vector<Tensor>& tensors, int dim) {
   std::vector<Tensor> rows;
   for (const Tensor& t : tensors) {
     check_defined("stack", t);
-    if (!(t.shape() == tensors[0].shape())) throw ShapeError("[stack] " + show(view_of(tensors[0])) + " and " + show(view_of(t)) + ", needed: equal shapes");
+    if (!(t.shape() == tensors[0].shape()))
+      throw ShapeError("[stack] " + show(view_of(tensors[0])) + " and " + show(view_of(t)) +
+                       ", needed: equal shapes");
     rows.push_back(t.unsqueeze(dim));
   }
   return cat(rows, dim < 0 ? dim + tensors[0].rank() + 1 : dim);
@@ -90,7 +96,9 @@ std::vector<Tensor> split(const Tensor& a, const std::vector<int64_t>& sizes, in
     total += n;
   }
   if (total != view_of(a).shape[d])
-    throw ShapeError("[split] " + show(view_of(a)) + " along dim " + std::to_string(d) + " into sizes that add up to " + std::to_string(total) + ", needed: " + std::to_string(view_of(a).shape[d]));
+    throw ShapeError("[split] " + show(view_of(a)) + " along dim " + std::to_string(d) +
+                     " into sizes that add up to " + std::to_string(total) +
+                     ", needed: " + std::to_string(view_of(a).shape[d]));
   std::vector<Tensor> parts;
   {
     NoGrad guard;
@@ -103,15 +111,19 @@ std::vector<Tensor> split(const Tensor& a, const std::vector<int64_t>& sizes, in
   if (!recording(a)) return parts;
   const Dtype dtype = a.dtype();
   const Device device = a.device();
-  attach_list(parts, "split", {&a}, [sizes, d, before = shape_of(a), dtype, device](const Tensor* grads_out, Needs, Tensor* grads_in) {
-    std::vector<Tensor> pieces;  // a part that got no gradient counts as zeros
-    for (size_t i = 0; i < sizes.size(); ++i) {
-      Shape shape = before;
-      shape[d] = sizes[i];
-      pieces.push_back(grads_out[i].defined() ? grads_out[i] : zeros(shape, {.dtype = dtype, .device = device}));
-    }
-    grads_in[0] = cat(pieces, d);
-  });
+  attach_list(parts, "split", {&a},
+              [sizes, d, before = shape_of(a), dtype, device](const Tensor* grads_out, Needs,
+                                                              Tensor* grads_in) {
+                std::vector<Tensor> pieces;  // a part that got no gradient counts as zeros
+                for (size_t i = 0; i < sizes.size(); ++i) {
+                  Shape shape = before;
+                  shape[d] = sizes[i];
+                  pieces.push_back(grads_out[i].defined()
+                                       ? grads_out[i]
+                                       : zeros(shape, {.dtype = dtype, .device = device}));
+                }
+                grads_in[0] = cat(pieces, d);
+              });
   return parts;
 }
 
@@ -119,10 +131,13 @@ std::vector<Tensor> split(const Tensor& a, int64_t size, int dim) {
   check_defined("split", a);
   if (size < 1) throw ShapeError("[split] size " + std::to_string(size) + ", needed: at least 1");
   std::vector<int64_t> sizes;
-  for (int64_t left = a.rank() ? a.size(dim) : 0; left > 0; left -= size) sizes.push_back(std::min(size, left));
+  for (int64_t left = a.rank() ? a.size(dim) : 0; left > 0; left -= size)
+    sizes.push_back(std::min(size, left));
   if (sizes.empty()) sizes.push_back(0);
   return split(a, sizes, dim);
 }
-std::vector<Tensor> Tensor::split(int64_t size, int dim) const { return tinytorch::split(*this, size, dim); }
+std::vector<Tensor> Tensor::split(int64_t size, int dim) const {
+  return tinytorch::split(*this, size, dim);
+}
 
 }  // namespace tinytorch

@@ -1,5 +1,5 @@
-// Losses: fused kernels where the backend has them, else composed. Under create_graph gradients are composed of ops that have
-// gradients themselves.
+// Losses: fused kernels where the backend has them, else composed. Under create_graph gradients are
+// composed of ops that have gradients themselves.
 #include <tinytorch/ops/loss.h>
 
 #include <tinytorch/ops/create.h>
@@ -14,8 +14,10 @@ namespace tinytorch {
 
 namespace {
 
-[[noreturn]] TT_COLD void throw_shapes(const char* op, const Tensor& a, const Tensor& b, const char* needed) {
-  throw ShapeError("[" + std::string(op) + "] " + show(view_of(a)) + " and target " + show(view_of(b)) + ", needed: " + needed);
+[[noreturn]] TT_COLD void throw_shapes(const char* op, const Tensor& a, const Tensor& b,
+                                       const char* needed) {
+  throw ShapeError("[" + std::string(op) + "] " + show(view_of(a)) + " and target " +
+                   show(view_of(b)) + ", needed: " + needed);
 }
 void check_pair(const char* op, const Tensor& a, const Tensor& b) {
   check_defined(op, a);
@@ -26,9 +28,13 @@ void check_pair(const char* op, const Tensor& a, const Tensor& b) {
 void check_same(const char* op, const Tensor& a, const Tensor& b) {
   check_pair(op, a, b);
   if (!same_shape(view_of(a), view_of(b))) throw_shapes(op, a, b, "equal shapes");
-  if (view_of(a).dtype != view_of(b).dtype) throw DtypeError("[" + std::string(op) + "] " + show(view_of(a)) + " and target " + show(view_of(b)) + ", needed: one dtype");
+  if (view_of(a).dtype != view_of(b).dtype)
+    throw DtypeError("[" + std::string(op) + "] " + show(view_of(a)) + " and target " +
+                     show(view_of(b)) + ", needed: one dtype");
 }
-Tensor reduce(const Tensor& losses, Reduction r) { return r == Reduction::none ? losses : r == Reduction::mean ? mean(losses) : sum(losses); }
+Tensor reduce(const Tensor& losses, Reduction r) {
+  return r == Reduction::none ? losses : r == Reduction::mean ? mean(losses) : sum(losses);
+}
 
 // ---- cross-entropy
 
@@ -38,8 +44,10 @@ Tensor cross_entropy_composed(const Tensor& logits, const Tensor& target, Reduct
 }
 
 // (softmax - one_hot) g, of ops.
-Tensor cross_entropy_gradient(const Tensor& g, const Tensor& logits, const Tensor& target, Reduction r) {
-  const Tensor p = sub(softmax(logits, 1), one_hot(target, view_of(logits).shape[1], logits.dtype()));
+Tensor cross_entropy_gradient(const Tensor& g, const Tensor& logits, const Tensor& target,
+                              Reduction r) {
+  const Tensor p =
+      sub(softmax(logits, 1), one_hot(target, view_of(logits).shape[1], logits.dtype()));
   const Tensor scale = r == Reduction::none ? g.unsqueeze(1) : g;
   const Tensor out = mul(p, scale);
   return r == Reduction::mean ? mul(out, 1.0 / static_cast<double>(view_of(logits).shape[0])) : out;
@@ -50,15 +58,19 @@ Tensor cross_entropy_fused(const Tensor& logits, const Tensor& target, Reduction
   const Shape rows{view_of(logits).shape[0]};
   Tensor out = make(d, view_of(logits).dtype, r == Reduction::none ? rows : Shape{});
   Tensor log_sum_exp = make(d, view_of(logits).dtype, rows);
-  launch<rows::cross_entropy>("cross_entropy", d, view_of(out), view_of(log_sum_exp), use(logits), use(target), LossParams{r});
+  launch<rows::cross_entropy>("cross_entropy", d, view_of(out), view_of(log_sum_exp), use(logits),
+                              use(target), LossParams{r});
   if (!recording(logits)) return out;
-  return attach(out, "cross_entropy", {logits}, [x = Saved(logits), l = Saved(log_sum_exp), t = Saved(target), r](const Tensor& gradient) {
-    if (grad_enabled()) return Grads{cross_entropy_gradient(gradient, x(), t(), r)};
-    const Tensor g = gradient.contiguous();
-    Tensor gx = make_like(x());
-    launch<rows::cross_entropy_grad>("cross_entropy_grad", device_of(g), view_of(gx), use(g), use(x()), use(l()), use(t()), LossParams{r});
-    return Grads{gx};
-  });
+  return attach(
+      out, "cross_entropy", {logits},
+      [x = Saved(logits), l = Saved(log_sum_exp), t = Saved(target), r](const Tensor& gradient) {
+        if (grad_enabled()) return Grads{cross_entropy_gradient(gradient, x(), t(), r)};
+        const Tensor g = gradient.contiguous();
+        Tensor gx = make_like(x());
+        launch<rows::cross_entropy_grad>("cross_entropy_grad", device_of(g), view_of(gx), use(g),
+                                         use(x()), use(l()), use(t()), LossParams{r});
+        return Grads{gx};
+      });
 }
 
 // ---- squared error
@@ -67,17 +79,21 @@ Tensor mse_fused(const Tensor& p, const Tensor& t, Reduction r) {
   Tensor out = make(device_of(p), view_of(p).dtype, Shape{});
   launch<rows::mse>("mse_loss", device_of(p), view_of(out), use(p), use(t), LossParams{r});
   if (!recording(p, t)) return out;
-  return attach(out, "mse_loss", {p, t}, [p = Saved(p), t = Saved(t), r](const Tensor& g, Needs need) {
-    Tensor d;
-    if (grad_enabled()) {
-      d = mul(mul(sub(p(), t()), r == Reduction::mean ? 2.0 / static_cast<double>(p().numel()) : 2.0), g);
-    } else {
-      d = make_like(p());
-      launch<rows::mse_grad>("mse_grad", device_of(g), view_of(d), use(g), use(p()), use(t()), LossParams{r});
-    }
-    Tensor e = need[1] ? neg(d) : Tensor();
-    return Grads{need[0] ? std::move(d) : Tensor(), std::move(e)};
-  });
+  return attach(
+      out, "mse_loss", {p, t}, [p = Saved(p), t = Saved(t), r](const Tensor& g, Needs need) {
+        Tensor d;
+        if (grad_enabled()) {
+          d = mul(mul(sub(p(), t()),
+                      r == Reduction::mean ? 2.0 / static_cast<double>(p().numel()) : 2.0),
+                  g);
+        } else {
+          d = make_like(p());
+          launch<rows::mse_grad>("mse_grad", device_of(g), view_of(d), use(g), use(p()), use(t()),
+                                 LossParams{r});
+        }
+        Tensor e = need[1] ? neg(d) : Tensor();
+        return Grads{need[0] ? std::move(d) : Tensor(), std::move(e)};
+      });
 }
 
 }  // namespace
@@ -85,23 +101,28 @@ Tensor mse_fused(const Tensor& p, const Tensor& t, Reduction r) {
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction r) {
   check_pair("cross_entropy", logits, target);
   if (view_of(logits).rank != 2) throw_shapes("cross_entropy", logits, target, "logits [N, C]");
-  if (view_of(logits).shape[1] == 0) throw_shapes("cross_entropy", logits, target, "at least one class");
+  if (view_of(logits).shape[1] == 0)
+    throw_shapes("cross_entropy", logits, target, "at least one class");
   if (is_floating(view_of(target).dtype)) {
     check_same("cross_entropy", logits, target);
     return neg(reduce(sum(mul(target, log_softmax(logits, 1)), {1}), r));
   }
-  if (view_of(target).dtype == Dtype::bool_) throw_dtype("cross_entropy", view_of(target), "classes (i64) or probabilities");
-  if (view_of(target).rank != 1 || view_of(target).shape[0] != view_of(logits).shape[0]) throw_shapes("cross_entropy", logits, target, "classes [N] or probabilities [N, C]");
+  if (view_of(target).dtype == Dtype::bool_)
+    throw_dtype("cross_entropy", view_of(target), "classes (i64) or probabilities");
+  if (view_of(target).rank != 1 || view_of(target).shape[0] != view_of(logits).shape[0])
+    throw_shapes("cross_entropy", logits, target, "classes [N] or probabilities [N, C]");
   const Tensor x = logits.contiguous(), t = target.to(Dtype::i64).contiguous();
   DeviceState* d = device_of(x);
-  const bool fused = view_of(x).numel > 0 && has_kernel<rows::cross_entropy>(d) && has_kernel<rows::cross_entropy_grad>(d);
+  const bool fused = view_of(x).numel > 0 && has_kernel<rows::cross_entropy>(d) &&
+                     has_kernel<rows::cross_entropy_grad>(d);
   return fused ? cross_entropy_fused(x, t, r) : cross_entropy_composed(x, t, r);
 }
 
 Tensor mse_loss(const Tensor& prediction, const Tensor& target, Reduction r) {
   check_same("mse_loss", prediction, target);
   DeviceState* d = device_of(prediction);
-  if (r != Reduction::none && view_of(prediction).numel > 0 && has_kernel<rows::mse>(d) && has_kernel<rows::mse_grad>(d))
+  if (r != Reduction::none && view_of(prediction).numel > 0 && has_kernel<rows::mse>(d) &&
+      has_kernel<rows::mse_grad>(d))
     return mse_fused(prediction.contiguous(), target.contiguous(), r);
   return reduce(square(sub(prediction, target)), r);
 }
@@ -109,8 +130,11 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target, Reduction r) {
 Tensor binary_cross_entropy(const Tensor& p, const Tensor& target, Reduction r) {
   check_same("binary_cross_entropy", p, target);
   // log cut at -100, as in PyTorch: p = 0 must not give an infinite loss
-  auto safe_log = [](const Tensor& x) { return maximum(log(x), full({}, -100.0, {.dtype = x.dtype(), .device = x.device()})); };
-  const Tensor losses = neg(add(mul(target, safe_log(p)), mul(rsub(target, 1.0), safe_log(rsub(p, 1.0)))));
+  auto safe_log = [](const Tensor& x) {
+    return maximum(log(x), full({}, -100.0, {.dtype = x.dtype(), .device = x.device()}));
+  };
+  const Tensor losses =
+      neg(add(mul(target, safe_log(p)), mul(rsub(target, 1.0), safe_log(rsub(p, 1.0)))));
   return reduce(losses, r);
 }
 

@@ -1,5 +1,5 @@
-// Matrix products. A transposed operand is recognised by its strides and never copied; a product of a batch with one matrix is folded
-// into one product.
+// Matrix products. A transposed operand is recognised by its strides and never copied; a product of
+// a batch with one matrix is folded into one product.
 #include <tinytorch/ops/matmul.h>
 
 #include <algorithm>
@@ -13,8 +13,10 @@ namespace tinytorch {
 
 namespace {
 
-[[noreturn]] TT_COLD void throw_shapes(const char* op, const Tensor& a, const Tensor& b, const char* needed) {
-  throw ShapeError("[" + std::string(op) + "] " + show(view_of(a)) + " and " + show(view_of(b)) + ", needed: " + needed);
+[[noreturn]] TT_COLD void throw_shapes(const char* op, const Tensor& a, const Tensor& b,
+                                       const char* needed) {
+  throw ShapeError("[" + std::string(op) + "] " + show(view_of(a)) + " and " + show(view_of(b)) +
+                   ", needed: " + needed);
 }
 
 void check_pair(const char* op, const Tensor& a, const Tensor& b) {
@@ -25,7 +27,8 @@ void check_pair(const char* op, const Tensor& a, const Tensor& b) {
   check_floating(op, b);
 }
 
-// An operand as the kernel takes it: dense matrices, stored as they are or transposed, one stride between them.
+// An operand as the kernel takes it: dense matrices, stored as they are or transposed, one stride
+// between them.
 struct Operand {
   Tensor t;
   bool transposed = false;
@@ -37,7 +40,8 @@ Operand operand(const Tensor& a, const Shape& batch) {
   const int r = v.rank;
   const int64_t m = v.shape[r - 2], n = v.shape[r - 1];
   const bool plain = (v.strides[r - 1] == 1 || n == 1) && (v.strides[r - 2] == n || m == 1);
-  const bool turned = !plain && (v.strides[r - 2] == 1 || m == 1) && (v.strides[r - 1] == m || n == 1);
+  const bool turned =
+      !plain && (v.strides[r - 2] == 1 || m == 1) && (v.strides[r - 1] == m || n == 1);
   Shape full = batch;
   full.push_back(m);
   full.push_back(n);
@@ -85,26 +89,36 @@ Tensor product(const Tensor& a, const Tensor& b) {
     launch<rows::matmul>("matmul", device_of(a), view_of(out), use(x.t), use(y.t), p);
   }
   if (!recording(a, b)) return out;
-  return attach(out, "matmul", {a, b}, [a = Saved(used_by(b, a)), b = Saved(used_by(a, b))](const Tensor& g, Needs need) {
-    return Grads{need[0] ? matmul(g, b().transpose(-1, -2)) : Tensor(), need[1] ? matmul(a().transpose(-1, -2), g) : Tensor()};
-  });
+  return attach(out, "matmul", {a, b},
+                [a = Saved(used_by(b, a)), b = Saved(used_by(a, b))](const Tensor& g, Needs need) {
+                  return Grads{need[0] ? matmul(g, b().transpose(-1, -2)) : Tensor(),
+                               need[1] ? matmul(a().transpose(-1, -2), g) : Tensor()};
+                });
 }
 
 Tensor act(Activation activation, const Tensor& x) {
   switch (activation) {
-    case Activation::relu: return relu(x);
-    case Activation::tanh: return tanh(x);
-    case Activation::sigmoid: return sigmoid(x);
-    case Activation::none: break;
+    case Activation::relu:
+      return relu(x);
+    case Activation::tanh:
+      return tanh(x);
+    case Activation::sigmoid:
+      return sigmoid(x);
+    case Activation::none:
+      break;
   }
   return x;
 }
 Tensor act_grad(Activation activation, const Tensor& g, const Tensor& y) {
   switch (activation) {
-    case Activation::relu: return relu_grad(g, y);
-    case Activation::tanh: return tanh_grad(g, y);
-    case Activation::sigmoid: return sigmoid_grad(g, y);
-    case Activation::none: break;
+    case Activation::relu:
+      return relu_grad(g, y);
+    case Activation::tanh:
+      return tanh_grad(g, y);
+    case Activation::sigmoid:
+      return sigmoid_grad(g, y);
+    case Activation::none:
+      break;
   }
   return g;
 }
@@ -117,16 +131,21 @@ Tensor linear_2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Acti
   }
   const int64_t shape[2] = {view_of(x).shape[0], view_of(weight).shape[0]};
   Tensor out = make(device_of(x), view_of(x).dtype, 2, shape);
-  launch<rows::linear>("linear", device_of(x), view_of(out), use(x), use(weight), use_optional(bias), activation);
+  launch<rows::linear>("linear", device_of(x), view_of(out), use(x), use(weight),
+                       use_optional(bias), activation);
   if (!recording(x, weight, bias)) return out;
-  auto formula = [x = Saved(used_by(weight, x)), w = Saved(used_by(x, weight))](const Tensor& gradient, Needs need) {
+  auto formula = [x = Saved(used_by(weight, x)), w = Saved(used_by(x, weight))](
+                     const Tensor& gradient, Needs need) {
     const Tensor g = gradient.contiguous();
-    return Grads{need[0] ? mm(g, false, w(), false) : Tensor(), need[1] ? mm(g, true, x(), false) : Tensor(), need[2] ? sum(g, {0}) : Tensor()};
+    return Grads{need[0] ? mm(g, false, w(), false) : Tensor(),
+                 need[1] ? mm(g, true, x(), false) : Tensor(), need[2] ? sum(g, {0}) : Tensor()};
   };
-  if (activation == Activation::none) return attach(out, "linear", {x, weight, bias}, std::move(formula));
-  return attach(out, "linear", {x, weight, bias}, [formula = std::move(formula), y = SavedOutput(out), activation](const Tensor& g, Needs need) {
-    return formula(act_grad(activation, g, y()), need);
-  });
+  if (activation == Activation::none)
+    return attach(out, "linear", {x, weight, bias}, std::move(formula));
+  return attach(
+      out, "linear", {x, weight, bias},
+      [formula = std::move(formula), y = SavedOutput(out), activation](
+          const Tensor& g, Needs need) { return formula(act_grad(activation, g, y()), need); });
 }
 
 }  // namespace
@@ -136,24 +155,35 @@ Tensor mm(const Tensor& a, bool ta, const Tensor& b, bool tb) {
   const int64_t k = u.shape[ta ? 0 : 1], shape[2] = {u.shape[ta ? 1 : 0], w.shape[tb ? 0 : 1]};
   if (w.shape[tb ? 1 : 0] != k) throw_shapes("matmul", a, b, "equal inner sizes");
   Tensor out = make(device_of(a), u.dtype, 2, shape);
-  launch<rows::matmul>("matmul", device_of(a), view_of(out), use(a), use(b), MatmulParams{1, shape[0], shape[1], k, 0, 0, ta, tb});
+  launch<rows::matmul>("matmul", device_of(a), view_of(out), use(a), use(b),
+                       MatmulParams{1, shape[0], shape[1], k, 0, 0, ta, tb});
   if (!recording(a, b)) return out;
-  return attach(out, "matmul", {a, b}, [a = Saved(used_by(b, a)), b = Saved(used_by(a, b)), ta, tb](const Tensor& gradient, Needs need) {
-    const Tensor g = gradient.contiguous();
-    return Grads{!need[0] ? Tensor() : ta ? mm(b(), tb, g, true) : mm(g, false, b(), !tb),
-                 !need[1] ? Tensor() : tb ? mm(g, true, a(), ta) : mm(a(), !ta, g, false)};
-  });
+  return attach(out, "matmul", {a, b},
+                [a = Saved(used_by(b, a)), b = Saved(used_by(a, b)), ta, tb](const Tensor& gradient,
+                                                                             Needs need) {
+                  const Tensor g = gradient.contiguous();
+                  return Grads{!need[0] ? Tensor()
+                               : ta     ? mm(b(), tb, g, true)
+                                        : mm(g, false, b(), !tb),
+                               !need[1] ? Tensor()
+                               : tb     ? mm(g, true, a(), ta)
+                                        : mm(a(), !ta, g, false)};
+                });
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
   check_pair("matmul", a, b);
-  if (view_of(a).dtype != view_of(b).dtype) throw DtypeError("[matmul] " + show(view_of(a)) + " and " + show(view_of(b)) + ", needed: one dtype");
+  if (view_of(a).dtype != view_of(b).dtype)
+    throw DtypeError("[matmul] " + show(view_of(a)) + " and " + show(view_of(b)) +
+                     ", needed: one dtype");
   const int ra = view_of(a).rank, rb = view_of(b).rank;
   if (ra == 0 || rb == 0) throw_shapes("matmul", a, b, "at least one dim each");
-  if (view_of(a).shape[ra - 1] != view_of(b).shape[std::max(rb - 2, 0)]) throw_shapes("matmul", a, b, "[..., M, K] and [..., K, N], or [K] for either");
+  if (view_of(a).shape[ra - 1] != view_of(b).shape[std::max(rb - 2, 0)])
+    throw_shapes("matmul", a, b, "[..., M, K] and [..., K, N], or [K] for either");
   if (ra == 1) return matmul(a.unsqueeze(0), b).squeeze(rb == 1 ? 0 : -2);
   if (rb == 1) return matmul(a, b.unsqueeze(1)).squeeze(-1);
-  if (ra > 2 && rb == 2 && view_of(a).contiguous) {  // one matrix for the whole batch: a longer product
+  if (ra > 2 && rb == 2 &&
+      view_of(a).contiguous) {  // one matrix for the whole batch: a longer product
     Shape shape = shape_of(a);
     const int64_t k = shape[ra - 1];
     shape[ra - 1] = view_of(b).shape[1];
@@ -167,18 +197,22 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
   check_pair("linear", x, weight);
   const View &u = view_of(x), &w = view_of(weight);
-  if (w.rank != 2 || u.rank < 1 || u.shape[u.rank - 1] != w.shape[1]) throw_shapes("linear", x, weight, "x [..., K] and weight [N, K]");
-  if (u.dtype != w.dtype) throw DtypeError("[linear] " + show(u) + " and " + show(w) + ", needed: one dtype");
+  if (w.rank != 2 || u.rank < 1 || u.shape[u.rank - 1] != w.shape[1])
+    throw_shapes("linear", x, weight, "x [..., K] and weight [N, K]");
+  if (u.dtype != w.dtype)
+    throw DtypeError("[linear] " + show(u) + " and " + show(w) + ", needed: one dtype");
   if (bias.defined()) {
     check_device("linear", x, bias);
-    if (view_of(bias).rank != 1 || view_of(bias).shape[0] != w.shape[0] || view_of(bias).dtype != w.dtype)
+    if (view_of(bias).rank != 1 || view_of(bias).shape[0] != w.shape[0] ||
+        view_of(bias).dtype != w.dtype)
       throw_shapes("linear", weight, bias, "weight [N, K] and bias [N] of one dtype");
   }
   const Tensor wc = weight.contiguous(), bc = bias.defined() ? bias.contiguous() : bias;
   if (u.rank == 2) return linear_2d(x.contiguous(), wc, bc, activation);
   Shape shape = shape_of(x);
   shape[u.rank - 1] = w.shape[0];
-  const int64_t rows = u.shape[u.rank - 1] ? u.numel / u.shape[u.rank - 1] : shape.numel() / std::max<int64_t>(w.shape[0], 1);
+  const int64_t rows = u.shape[u.rank - 1] ? u.numel / u.shape[u.rank - 1]
+                                           : shape.numel() / std::max<int64_t>(w.shape[0], 1);
   return linear_2d(x.contiguous().reshape({rows, w.shape[1]}), wc, bc, activation).reshape(shape);
 }
 

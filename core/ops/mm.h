@@ -1,4 +1,5 @@
-// The product of two dense matrices, each as stored or transposed: [M, N] = op(a) [M, K] op(b) [K, N]. Differentiable; checks only K.
+// The product of two dense matrices, each as stored or transposed: [M, N] = op(a) [M, K] op(b) [K,
+// N]. Differentiable; checks only K.
 #pragma once
 
 #include <tinytorch/tensor.h>

@@ -3,14 +3,19 @@
 
 namespace tinytorch {
 
-void throw_dtype(const char* op, const View& v, const char* needed) { throw DtypeError("[" + std::string(op) + "] " + show(v) + ", needed: " + needed); }
+void throw_dtype(const char* op, const View& v, const char* needed) {
+  throw DtypeError("[" + std::string(op) + "] " + show(v) + ", needed: " + needed);
+}
 void throw_broadcast(const char* op, const View& a, const View& b) {
-  throw ShapeError("[" + std::string(op) + "] " + show(a) + " and " + show(b) + " do not broadcast: sizes, aligned at the end, must be equal or 1");
+  throw ShapeError("[" + std::string(op) + "] " + show(a) + " and " + show(b) +
+                   " do not broadcast: sizes, aligned at the end, must be equal or 1");
 }
 
 void check_computes(const char* op, const Tensor& t) {
   const Dtype d = view_of(t).dtype;
-  if (d == Dtype::bf16 || d == Dtype::f16) throw_dtype(op, view_of(t), "a dtype that computes; bf16 and f16 are storage, convert with to(Dtype::f32)");
+  if (d == Dtype::bf16 || d == Dtype::f16)
+    throw_dtype(op, view_of(t),
+                "a dtype that computes; bf16 and f16 are storage, convert with to(Dtype::f32)");
 }
 
 Tensor as_real(const char* op, const Tensor& a) {
@@ -39,7 +44,8 @@ Shape broadcast_shapes(const Shape& a, const Shape& b) {
     const int p = i - (rank - a.rank()), q = i - (rank - b.rank());
     const int64_t m = p < 0 ? 1 : a[p], n = q < 0 ? 1 : b[q];
     if (m != n && m != 1 && n != 1)
-      throw ShapeError("[broadcast_shapes] " + a.str() + " and " + b.str() + " do not broadcast: sizes, aligned at the end, must be equal or 1");
+      throw ShapeError("[broadcast_shapes] " + a.str() + " and " + b.str() +
+                       " do not broadcast: sizes, aligned at the end, must be equal or 1");
     shape.push_back(m == 1 ? n : m);
   }
   return shape;
@@ -53,14 +59,16 @@ Tensor dense(const Tensor& a) {
   return out;
 }
 
-Tensor unary_any(const char* name, UnaryOp op, const Tensor& a, const UnaryParams& p, Dtype out_dtype) {
+Tensor unary_any(const char* name, UnaryOp op, const Tensor& a, const UnaryParams& p,
+                 Dtype out_dtype) {
   Tensor out = make(device_of(a), out_dtype, shape_of(a));
   const Merged<2> m(view_of(out), use(a));
   launch<rows::unary>(name, device_of(a), op, m[0], m[1], p);
   return out;
 }
 
-Tensor binary_broadcast(const char* name, BinaryOp op, const Tensor& a, const Tensor& b, Dtype out_dtype) {
+Tensor binary_broadcast(const char* name, BinaryOp op, const Tensor& a, const Tensor& b,
+                        Dtype out_dtype) {
   const Shape shape = broadcast_shape(name, a, b);
   Tensor out = make(device_of(a), out_dtype, shape);
   const Merged<3> m(view_of(out), broadcast_view(use(a), shape), broadcast_view(use(b), shape));
@@ -83,7 +91,9 @@ Tensor fitted(const char* op, const Tensor& out, const Tensor& source) {
   check_defined(op, source);
   check_device(op, out, source);
   const Shape shape = broadcast_shape(op, out, source);
-  if (!(shape == shape_of(out))) throw ShapeError("[" + std::string(op) + "] " + show(view_of(source)) + " does not broadcast to " + show(view_of(out)));
+  if (!(shape == shape_of(out)))
+    throw ShapeError("[" + std::string(op) + "] " + show(view_of(source)) +
+                     " does not broadcast to " + show(view_of(out)));
   return apart(out, source);
 }
 
@@ -92,11 +102,14 @@ Tensor fitted(const char* op, const Tensor& out, const Tensor& source) {
 void begin_in_place(const char* op, const Tensor& t, const Tensor& source) {
   check_defined(op, t);
   if (recording(t) || (source.defined() && recording(source)))
-    throw AutogradError("[" + std::string(op) + "] in place on " + show(view_of(t)) +
-                        " where a gradient is wanted; use the op that returns a new tensor, or NoGrad");
+    throw AutogradError(
+        "[" + std::string(op) + "] in place on " + show(view_of(t)) +
+        " where a gradient is wanted; use the op that returns a new tensor, or NoGrad");
   const View& v = view_of(t);
   for (int i = 0; i < v.rank; ++i)
-    if (v.strides[i] == 0 && v.shape[i] > 1) throw ShapeError("[" + std::string(op) + "] in place on an expanded tensor " + show(v) + ", whose elements share memory; clone() it first");
+    if (v.strides[i] == 0 && v.shape[i] > 1)
+      throw ShapeError("[" + std::string(op) + "] in place on an expanded tensor " + show(v) +
+                       ", whose elements share memory; clone() it first");
   ++t.impl()->storage->version;
 }
 
@@ -104,11 +117,13 @@ void binary_into(const char* name, BinaryOp op, const Tensor& out, const Tensor&
   Tensor source = fitted(name, out, b);
   if (source.dtype() != out.dtype()) {
     if (is_floating(source.dtype()) && !is_floating(out.dtype()))
-      throw DtypeError("[" + std::string(name) + "] " + show(view_of(b)) + " into " + show(view_of(out)) + ", needed: a result that the tensor's dtype can hold");
+      throw DtypeError("[" + std::string(name) + "] " + show(view_of(b)) + " into " +
+                       show(view_of(out)) + ", needed: a result that the tensor's dtype can hold");
     source = source.to(out.dtype());
   }
   const View &o = use(out), &s = use(source);
-  if (o.contiguous && s.contiguous && same_shape(o, s)) return launch<rows::binary>(name, device_of(out), op, o, o, s);
+  if (o.contiguous && s.contiguous && same_shape(o, s))
+    return launch<rows::binary>(name, device_of(out), op, o, o, s);
   const Merged<3> m(o, o, broadcast_view(s, shape_of(out)));
   launch<rows::binary>(name, device_of(out), op, m[0], m[1], m[2]);
 }

@@ -1,4 +1,5 @@
-// The launchers that elementwise ops share: dtype promotion, broadcasting, the contiguous fast path. They compute; they record nothing.
+// The launchers that elementwise ops share: dtype promotion, broadcasting, the contiguous fast
+// path. They compute; they record nothing.
 #pragma once
 
 #include <tinytorch/ops/elementwise.h>
@@ -18,7 +19,8 @@ Tensor dense(const Tensor& a);
 // Shape of a op b; ShapeError named `op`.
 Shape broadcast_shape(const char* op, const Tensor& a, const Tensor& b);
 
-Tensor unary_any(const char* name, UnaryOp op, const Tensor& a, const UnaryParams& p, Dtype out_dtype);
+Tensor unary_any(const char* name, UnaryOp op, const Tensor& a, const UnaryParams& p,
+                 Dtype out_dtype);
 inline Tensor unary_same(const char* name, UnaryOp op, const Tensor& a, const UnaryParams& p = {}) {
   if (TT_LIKELY(view_of(a).contiguous)) {
     Tensor out = make_like(a);
@@ -29,8 +31,10 @@ inline Tensor unary_same(const char* name, UnaryOp op, const Tensor& a, const Un
 }
 
 // a and b have one dtype and one device.
-Tensor binary_broadcast(const char* name, BinaryOp op, const Tensor& a, const Tensor& b, Dtype out_dtype);
-inline Tensor binary_same(const char* name, BinaryOp op, const Tensor& a, const Tensor& b, Dtype out_dtype) {
+Tensor binary_broadcast(const char* name, BinaryOp op, const Tensor& a, const Tensor& b,
+                        Dtype out_dtype);
+inline Tensor binary_same(const char* name, BinaryOp op, const Tensor& a, const Tensor& b,
+                          Dtype out_dtype) {
   const View &u = view_of(a), &w = view_of(b);
   if (TT_LIKELY(u.contiguous && w.contiguous && same_shape(u, w))) {
     Tensor out = make(device_of(a), out_dtype, u.rank, u.shape.d);

@@ -1,4 +1,5 @@
-// 2-D pooling. The gradient of a maximum goes to where the maximum was: gather and scatter_add over the plane.
+// 2-D pooling. The gradient of a maximum goes to where the maximum was: gather and scatter_add over
+// the plane.
 #include <tinytorch/ops/pool.h>
 
 #include <tinytorch/ops/create.h>
@@ -12,7 +13,11 @@ namespace {
 
 Pool2dParams params_of(std::array<int64_t, 2> kernel, const Pool2dOptions& o) {
   const std::array<int64_t, 2> stride = o.stride.value_or(kernel);
-  return {{kernel[0], kernel[1]}, {stride[0], stride[1]}, {o.padding[0], o.padding[1]}, {o.dilation[0], o.dilation[1]}, o.count_include_pad};
+  return {{kernel[0], kernel[1]},
+          {stride[0], stride[1]},
+          {o.padding[0], o.padding[1]},
+          {o.dilation[0], o.dilation[1]},
+          o.count_include_pad};
 }
 
 // Dilated windows can have all their taps in the padding.
@@ -33,59 +38,79 @@ Shape output_shape(const char* op, const Tensor& x, const Pool2dParams& p) {
   check_floating(op, x);
   const Shape s = shape_of(x);
   auto fail = [&](const char* needed) {
-    throw ShapeError("[" + std::string(op) + "] " + show(view_of(x)) + ", kernel " + Shape{p.kernel[0], p.kernel[1]}.str() + ", stride " + Shape{p.stride[0], p.stride[1]}.str() + ", padding " +
-                     Shape{p.padding[0], p.padding[1]}.str() + ", dilation " + Shape{p.dilation[0], p.dilation[1]}.str() + ", needed: " + needed);
+    throw ShapeError("[" + std::string(op) + "] " + show(view_of(x)) + ", kernel " +
+                     Shape{p.kernel[0], p.kernel[1]}.str() + ", stride " +
+                     Shape{p.stride[0], p.stride[1]}.str() + ", padding " +
+                     Shape{p.padding[0], p.padding[1]}.str() + ", dilation " +
+                     Shape{p.dilation[0], p.dilation[1]}.str() + ", needed: " + needed);
   };
   if (s.rank() != 4) fail("an input [N, C, H, W]");
   Shape out{s[0], s[1]};
   for (int i = 0; i < 2; ++i) {
-    if (p.kernel[i] < 1 || p.stride[i] < 1 || p.dilation[i] < 1 || p.padding[i] < 0) fail("kernel, stride and dilation at least 1, padding at least 0");
+    if (p.kernel[i] < 1 || p.stride[i] < 1 || p.dilation[i] < 1 || p.padding[i] < 0)
+      fail("kernel, stride and dilation at least 1, padding at least 0");
     if (p.padding[i] > p.kernel[i] / 2) fail("padding of at most half the kernel");
     const int64_t span = s[2 + i] + 2 * p.padding[i] - p.dilation[i] * (p.kernel[i] - 1) - 1;
     if (span < 0 || s[2 + i] < 1) fail("an input at least as large as the dilated kernel");
     out.push_back(span / p.stride[i] + 1);
-    if (p.dilation[i] > 1 && !every_window_hits(p, i, s[2 + i], out[2 + i])) fail("windows that each hold an element; these step over the input");
+    if (p.dilation[i] > 1 && !every_window_hits(p, i, s[2 + i], out[2 + i]))
+      fail("windows that each hold an element; these step over the input");
   }
   return out;
 }
 
 // Adjoint of avg_pool2d.
-Tensor avg_pool2d_grad(const Tensor& gradient, const Shape& input_shape, std::array<int64_t, 2> kernel, const Pool2dOptions& o) {
+Tensor avg_pool2d_grad(const Tensor& gradient, const Shape& input_shape,
+                       std::array<int64_t, 2> kernel, const Pool2dOptions& o) {
   const Tensor g = gradient.contiguous();
   Tensor out = make(device_of(g), view_of(g).dtype, input_shape);
-  if (view_of(out).numel) launch<rows::avg_pool2d_grad>("avg_pool2d_grad", device_of(g), view_of(out), use(g), params_of(kernel, o));
+  if (view_of(out).numel)
+    launch<rows::avg_pool2d_grad>("avg_pool2d_grad", device_of(g), view_of(out), use(g),
+                                  params_of(kernel, o));
   if (!recording(g)) return out;
-  return attach(out, "avg_pool2d_grad", {g}, [kernel, o](const Tensor& h) { return Grads{avg_pool2d(h, kernel, o)}; });
+  return attach(out, "avg_pool2d_grad", {g},
+                [kernel, o](const Tensor& h) { return Grads{avg_pool2d(h, kernel, o)}; });
 }
 
 }  // namespace
 
-ValuesAndIndices max_pool2d_with_indices(const Tensor& input, std::array<int64_t, 2> kernel, const Pool2dOptions& o) {
+ValuesAndIndices max_pool2d_with_indices(const Tensor& input, std::array<int64_t, 2> kernel,
+                                         const Pool2dOptions& o) {
   const Pool2dParams p = params_of(kernel, o);
   const Shape shape = output_shape("max_pool2d", input, p);
   const Tensor x = input.contiguous();
-  Tensor out = make(device_of(x), view_of(x).dtype, shape), indices = make(device_of(x), Dtype::i64, shape);
-  if (view_of(out).numel) launch<rows::max_pool2d>("max_pool2d", device_of(x), view_of(out), view_of(indices), use(x), p);
+  Tensor out = make(device_of(x), view_of(x).dtype, shape),
+         indices = make(device_of(x), Dtype::i64, shape);
+  if (view_of(out).numel)
+    launch<rows::max_pool2d>("max_pool2d", device_of(x), view_of(out), view_of(indices), use(x), p);
   if (!recording(x)) return {out, indices};
-  Tensor values = attach(out, "max_pool2d", {x}, [i = Saved(indices), before = shape_of(x)](const Tensor& g) {
-    const Shape planes{before[0], before[1], before[2] * before[3]};
-    const Shape picked{before[0], before[1], view_of(g).shape[2] * view_of(g).shape[3]};
-    const Tensor zero = zeros(planes, {.dtype = g.dtype(), .device = g.device()});
-    return Grads{scatter_add(zero, 2, i().reshape(picked), g.reshape(picked)).reshape(before)};
-  });
+  Tensor values =
+      attach(out, "max_pool2d", {x}, [i = Saved(indices), before = shape_of(x)](const Tensor& g) {
+        const Shape planes{before[0], before[1], before[2] * before[3]};
+        const Shape picked{before[0], before[1], view_of(g).shape[2] * view_of(g).shape[3]};
+        const Tensor zero = zeros(planes, {.dtype = g.dtype(), .device = g.device()});
+        return Grads{scatter_add(zero, 2, i().reshape(picked), g.reshape(picked)).reshape(before)};
+      });
   return {values, indices};
 }
-Tensor max_pool2d(const Tensor& x, std::array<int64_t, 2> kernel, const Pool2dOptions& o) { return max_pool2d_with_indices(x, kernel, o).values; }
+Tensor max_pool2d(const Tensor& x, std::array<int64_t, 2> kernel, const Pool2dOptions& o) {
+  return max_pool2d_with_indices(x, kernel, o).values;
+}
 
 Tensor avg_pool2d(const Tensor& input, std::array<int64_t, 2> kernel, const Pool2dOptions& o) {
   const Pool2dParams p = params_of(kernel, o);
   const Shape shape = output_shape("avg_pool2d", input, p);
-  if (o.dilation[0] != 1 || o.dilation[1] != 1) throw ShapeError("[avg_pool2d] dilation " + Shape{o.dilation[0], o.dilation[1]}.str() + ", needed: [1, 1]");
+  if (o.dilation[0] != 1 || o.dilation[1] != 1)
+    throw ShapeError("[avg_pool2d] dilation " + Shape{o.dilation[0], o.dilation[1]}.str() +
+                     ", needed: [1, 1]");
   const Tensor x = input.contiguous();
   Tensor out = make(device_of(x), view_of(x).dtype, shape);
-  if (view_of(out).numel) launch<rows::avg_pool2d>("avg_pool2d", device_of(x), view_of(out), use(x), p);
+  if (view_of(out).numel)
+    launch<rows::avg_pool2d>("avg_pool2d", device_of(x), view_of(out), use(x), p);
   if (!recording(x)) return out;
-  return attach(out, "avg_pool2d", {x}, [before = shape_of(x), kernel, o](const Tensor& g) { return Grads{avg_pool2d_grad(g, before, kernel, o)}; });
+  return attach(out, "avg_pool2d", {x}, [before = shape_of(x), kernel, o](const Tensor& g) {
+    return Grads{avg_pool2d_grad(g, before, kernel, o)};
+  });
 }
 
 }  // namespace tinytorch

@@ -1,4 +1,5 @@
-// Dtype promotion, PyTorch's rules: https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
+// Dtype promotion, PyTorch's rules:
+// https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
 #include <tinytorch/ops/elementwise.h>
 
 #include "core/tensor/tensor_impl.h"
@@ -11,7 +12,9 @@ enum Kind { kBool, kInteger, kFloating };
 Kind kind_of(Dtype d) { return d == Dtype::bool_ ? kBool : is_floating(d) ? kFloating : kInteger; }
 
 // Tensors with dims outrank tensors without where they are of the same kind or a higher one.
-Dtype by_rank(Dtype dims, Dtype no_dims) { return kind_of(no_dims) <= kind_of(dims) ? dims : promote(dims, no_dims); }
+Dtype by_rank(Dtype dims, Dtype no_dims) {
+  return kind_of(no_dims) <= kind_of(dims) ? dims : promote(dims, no_dims);
+}
 
 }  // namespace
 
@@ -38,7 +41,9 @@ Dtype result_type(const Tensor& a, const Tensor& b) {
 Dtype result_type(const Tensor& a, Scalar b) {
   check_defined("result_type", a);
   const Dtype d = view_of(a).dtype;
-  const Kind k = b.kind() == Scalar::Kind::boolean ? kBool : b.kind() == Scalar::Kind::integer ? kInteger : kFloating;
+  const Kind k = b.kind() == Scalar::Kind::boolean   ? kBool
+                 : b.kind() == Scalar::Kind::integer ? kInteger
+                                                     : kFloating;
   if (k <= kind_of(d)) return d;
   return k == kInteger ? Dtype::i64 : Dtype::f32;
 }

@@ -1,5 +1,5 @@
-// Random tensors and dropout. A kernel reads seed and offset from the generator's state in device memory and moves the offset on, so
-// the host never needs to know it.
+// Random tensors and dropout. A kernel reads seed and offset from the generator's state in device
+// memory and moves the offset on, so the host never needs to know it.
 #include <tinytorch/ops/random.h>
 
 #include <tinytorch/ops/create.h>
@@ -19,11 +19,14 @@ struct Source {
 Source source_of(const char* op, const RandomOptions& o) {
   const Device device = o.device ? *o.device : o.generator ? o.generator->device() : Device();
   Generator g = o.generator ? *o.generator : default_generator(device);
-  if (!(g.device() == device)) throw DeviceError("[" + std::string(op) + "] generator on " + g.device().name() + ", tensor on " + device.name() + ", needed: one device");
+  if (!(g.device() == device))
+    throw DeviceError("[" + std::string(op) + "] generator on " + g.device().name() +
+                      ", tensor on " + device.name() + ", needed: one device");
   return {g, device.state()};
 }
 
-Tensor draw(const char* op, RandomOp what, const Shape& shape, Dtype dtype, const RandomParams& p, const RandomOptions& o) {
+Tensor draw(const char* op, RandomOp what, const Shape& shape, Dtype dtype, const RandomParams& p,
+            const RandomOptions& o) {
   check_sizes(op, shape);
   const Source s = source_of(op, o);
   Tensor out = make(s.device, dtype, shape);
@@ -37,11 +40,14 @@ Tensor draw(const char* op, RandomOp what, const Shape& shape, Dtype dtype, cons
 
 Dtype real(const char* op, const RandomOptions& o) {
   const Dtype d = o.dtype.value_or(Dtype::f32);
-  if (d != Dtype::f32 && d != Dtype::f64) throw DtypeError("[" + std::string(op) + "] dtype " + name_of(d) + ", needed: f32 or f64");
+  if (d != Dtype::f32 && d != Dtype::f64)
+    throw DtypeError("[" + std::string(op) + "] dtype " + name_of(d) + ", needed: f32 or f64");
   return d;
 }
 void check_probability(const char* op, double p) {
-  if (!(p >= 0 && p <= 1)) throw ValueError("[" + std::string(op) + "] probability " + std::to_string(p) + ", needed: in [0, 1]");
+  if (!(p >= 0 && p <= 1))
+    throw ValueError("[" + std::string(op) + "] probability " + std::to_string(p) +
+                     ", needed: in [0, 1]");
 }
 
 // mask ? scale x : 0
@@ -56,29 +62,38 @@ Tensor masked_scale(const Tensor& input, const Tensor& mask, double scale) {
     out = where(mask, mul(x, scale), zeros_like(x));
   }
   if (!recording(x)) return out;
-  return attach(out, "dropout", {x}, [m = Saved(mask), scale](const Tensor& g) { return Grads{masked_scale(g, m(), scale)}; });
+  return attach(out, "dropout", {x}, [m = Saved(mask), scale](const Tensor& g) {
+    return Grads{masked_scale(g, m(), scale)};
+  });
 }
 
 }  // namespace
 
 Tensor uniform(const Shape& shape, double low, double high, const RandomOptions& o) {
-  if (!(low <= high)) throw ValueError("[uniform] from " + std::to_string(low) + " to " + std::to_string(high) + ", needed: low <= high");
+  if (!(low <= high))
+    throw ValueError("[uniform] from " + std::to_string(low) + " to " + std::to_string(high) +
+                     ", needed: low <= high");
   return draw("uniform", RandomOp::uniform, shape, real("uniform", o), {low, high, 0, 0}, o);
 }
 Tensor rand(const Shape& shape, const RandomOptions& o) { return uniform(shape, 0, 1, o); }
 Tensor normal(const Shape& shape, double mean, double std, const RandomOptions& o) {
-  if (!(std >= 0)) throw ValueError("[normal] standard deviation " + std::to_string(std) + ", needed: at least 0");
+  if (!(std >= 0))
+    throw ValueError("[normal] standard deviation " + std::to_string(std) + ", needed: at least 0");
   return draw("normal", RandomOp::normal, shape, real("normal", o), {mean, std, 0, 0}, o);
 }
 Tensor randn(const Shape& shape, const RandomOptions& o) { return normal(shape, 0, 1, o); }
 Tensor bernoulli(const Shape& shape, double p, const RandomOptions& o) {
   check_probability("bernoulli", p);
-  return draw("bernoulli", RandomOp::bernoulli, shape, o.dtype.value_or(Dtype::f32), {p, 0, 0, 0}, o);
+  return draw("bernoulli", RandomOp::bernoulli, shape, o.dtype.value_or(Dtype::f32), {p, 0, 0, 0},
+              o);
 }
 Tensor randint(int64_t low, int64_t high, const Shape& shape, const RandomOptions& o) {
   int64_t span = 0;
-  if (low >= high || __builtin_sub_overflow(high, low, &span)) throw ValueError("[randint] from " + std::to_string(low) + " to " + std::to_string(high) + ", needed: low < high, at most 2^63 apart");
-  return draw("randint", RandomOp::randint, shape, o.dtype.value_or(Dtype::i64), {0, 0, low, high}, o);
+  if (low >= high || __builtin_sub_overflow(high, low, &span))
+    throw ValueError("[randint] from " + std::to_string(low) + " to " + std::to_string(high) +
+                     ", needed: low < high, at most 2^63 apart");
+  return draw("randint", RandomOp::randint, shape, o.dtype.value_or(Dtype::i64), {0, 0, low, high},
+              o);
 }
 Tensor randperm(int64_t n, const RandomOptions& o) {
   if (n < 0) throw ValueError("[randperm] " + std::to_string(n) + " elements, needed: at least 0");
@@ -97,7 +112,9 @@ Tensor dropout(const Tensor& x, double p, bool training, std::optional<Generator
   check_probability("dropout", p);
   if (!training || p == 0) return x;
   if (p == 1) return mul(x, 0.0);
-  const Tensor keep = bernoulli(shape_of(x), 1 - p, {.dtype = Dtype::bool_, .device = x.device(), .generator = std::move(generator)});
+  const Tensor keep =
+      bernoulli(shape_of(x), 1 - p,
+                {.dtype = Dtype::bool_, .device = x.device(), .generator = std::move(generator)});
   return masked_scale(x, keep, 1 / (1 - p));
 }
 

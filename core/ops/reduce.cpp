@@ -1,4 +1,5 @@
-// Sums, means, extremes. A reduction is computed with size 1 in the reduced dims; they go at the end unless keepdim.
+// Sums, means, extremes. A reduction is computed with size 1 in the reduced dims; they go at the
+// end unless keepdim.
 #include <tinytorch/ops/reduce.h>
 
 #include <algorithm>
@@ -26,7 +27,9 @@ Dimset dims_of(const char* op, const Tensor& a, const Shape& dims, bool keepdim)
   bool in[kMaxRank] = {};
   for (int64_t d : dims) {
     const int k = wrap_dim(op, static_cast<int>(std::clamp<int64_t>(d, -100, 100)), v.rank);
-    if (in[k]) throw ShapeError("[" + std::string(op) + "] dims " + dims.str() + ", needed: every dim at most once");
+    if (in[k])
+      throw ShapeError("[" + std::string(op) + "] dims " + dims.str() +
+                       ", needed: every dim at most once");
     in[k] = true;
   }
   Dimset s;
@@ -70,28 +73,37 @@ Tensor scaled_sum(const char* name, const Tensor& a, const Dimset& s, double sca
 
 Tensor extreme(const char* name, ReduceOp op, const Tensor& a, const Shape& dims, bool keepdim) {
   const Dimset s = dims_of(name, a, dims, keepdim);
-  if (s.count == 0) throw ShapeError("[" + std::string(name) + "] " + show(view_of(a)) + " over dims " + dims.str() + ", needed: at least one element to choose from");
+  if (s.count == 0)
+    throw ShapeError("[" + std::string(name) + "] " + show(view_of(a)) + " over dims " +
+                     dims.str() + ", needed: at least one element to choose from");
   Tensor out = reduced(name, op, a, s);
   if (!recording(a)) return out;
-  return attach(out, name, {a}, [a = Saved(a), y = SavedOutput(out), kept = s.kept](const Tensor& g) {
-    const Tensor best = eq(a(), y().detach().reshape(kept)).to(g.dtype());  // equal elements share
-    Shape over;
-    for (int i = 0; i < kept.rank(); ++i)
-      if (kept[i] == 1) over.push_back(i);
-    return Grads{mul(div(best, over.empty() ? best : sum(best, over, true)), g.reshape(kept))};
-  });
+  return attach(
+      out, name, {a}, [a = Saved(a), y = SavedOutput(out), kept = s.kept](const Tensor& g) {
+        const Tensor best =
+            eq(a(), y().detach().reshape(kept)).to(g.dtype());  // equal elements share
+        Shape over;
+        for (int i = 0; i < kept.rank(); ++i)
+          if (kept[i] == 1) over.push_back(i);
+        return Grads{mul(div(best, over.empty() ? best : sum(best, over, true)), g.reshape(kept))};
+      });
 }
 
-Tensor index_of(const char* name, ReduceOp op, const Tensor& a, int dim, bool keepdim, Tensor* values) {
+Tensor index_of(const char* name, ReduceOp op, const Tensor& a, int dim, bool keepdim,
+                Tensor* values) {
   check_defined(name, a);
   check_computes(name, a);
   const Folded f = fold(name, a, dim);
-  if (f.n == 0) throw ShapeError("[" + std::string(name) + "] " + show(view_of(a)) + " over dim " + std::to_string(dim) + ", needed: at least one element to choose from");
+  if (f.n == 0)
+    throw ShapeError("[" + std::string(name) + "] " + show(view_of(a)) + " over dim " +
+                     std::to_string(dim) + ", needed: at least one element to choose from");
   const Shape result = view_of(a).rank ? dims_of(name, a, {dim}, keepdim).result : Shape{};
   Tensor indices = make(device_of(a), Dtype::i64, result);
   if (values) *values = make(device_of(a), view_of(a).dtype, result);
   const View* out = values ? &view_of(*values) : nullptr;
-  if (view_of(a).numel) launch<rows::arg_reduce>(name, device_of(a), op, out, view_of(indices), use(seen_as(dense(a), f.shape())));
+  if (view_of(a).numel)
+    launch<rows::arg_reduce>(name, device_of(a), op, out, view_of(indices),
+                             use(seen_as(dense(a), f.shape())));
   return indices;
 }
 
@@ -104,7 +116,8 @@ ValuesAndIndices chosen(const char* name, ReduceOp op, const Tensor& a, int dim,
   Tensor out = attach(values, name, {a}, [indices, d, before, keepdim](const Tensor& g) {
     Tensor zero = zeros(before, {.dtype = g.dtype(), .device = g.device()});
     if (before.empty()) return Grads{g};
-    return Grads{scatter_add(zero, d, keepdim ? indices : indices.unsqueeze(d), keepdim ? g : g.unsqueeze(d))};
+    return Grads{scatter_add(zero, d, keepdim ? indices : indices.unsqueeze(d),
+                             keepdim ? g : g.unsqueeze(d))};
   });
   return {out, indices};
 }
@@ -129,7 +142,9 @@ Tensor sum(const Tensor& a) { return sum(a, {}); }
 Tensor mean(const Tensor& t, const Shape& dims, bool keepdim) {
   const Tensor a = real_only("mean", t);
   const Dimset s = dims_of("mean", a, dims, keepdim);
-  if (s.count == 0) return mul(scaled_sum("mean", a, s, 1), std::numeric_limits<double>::quiet_NaN());  // 0 / 0, as in PyTorch
+  if (s.count == 0)
+    return mul(scaled_sum("mean", a, s, 1),
+               std::numeric_limits<double>::quiet_NaN());  // 0 / 0, as in PyTorch
   return scaled_sum("mean", a, s, 1.0 / static_cast<double>(s.count));
 }
 Tensor mean(const Tensor& a) { return mean(a, {}); }
@@ -137,17 +152,30 @@ Tensor var(const Tensor& t, const Shape& dims, bool unbiased, bool keepdim) {
   const Tensor a = real_only("var", t);
   const Dimset s = dims_of("var", a, dims, keepdim);
   const double n = static_cast<double>(s.count) - (unbiased ? 1 : 0);
-  return scaled_sum("var", square(sub(a, mean(a, dims, true))), s, n > 0 ? 1 / n : std::numeric_limits<double>::quiet_NaN());
+  return scaled_sum("var", square(sub(a, mean(a, dims, true))), s,
+                    n > 0 ? 1 / n : std::numeric_limits<double>::quiet_NaN());
 }
 
-Tensor amax(const Tensor& a, const Shape& dims, bool keepdim) { return extreme("amax", ReduceOp::max, a, dims, keepdim); }
-Tensor amin(const Tensor& a, const Shape& dims, bool keepdim) { return extreme("amin", ReduceOp::min, a, dims, keepdim); }
+Tensor amax(const Tensor& a, const Shape& dims, bool keepdim) {
+  return extreme("amax", ReduceOp::max, a, dims, keepdim);
+}
+Tensor amin(const Tensor& a, const Shape& dims, bool keepdim) {
+  return extreme("amin", ReduceOp::min, a, dims, keepdim);
+}
 Tensor max(const Tensor& a) { return extreme("max", ReduceOp::max, a, {}, false); }
 Tensor min(const Tensor& a) { return extreme("min", ReduceOp::min, a, {}, false); }
-ValuesAndIndices max(const Tensor& a, int dim, bool keepdim) { return chosen("max", ReduceOp::max, a, dim, keepdim); }
-ValuesAndIndices min(const Tensor& a, int dim, bool keepdim) { return chosen("min", ReduceOp::min, a, dim, keepdim); }
-Tensor argmax(const Tensor& a, int dim, bool keepdim) { return index_of("argmax", ReduceOp::max, a, dim, keepdim, nullptr); }
-Tensor argmin(const Tensor& a, int dim, bool keepdim) { return index_of("argmin", ReduceOp::min, a, dim, keepdim, nullptr); }
+ValuesAndIndices max(const Tensor& a, int dim, bool keepdim) {
+  return chosen("max", ReduceOp::max, a, dim, keepdim);
+}
+ValuesAndIndices min(const Tensor& a, int dim, bool keepdim) {
+  return chosen("min", ReduceOp::min, a, dim, keepdim);
+}
+Tensor argmax(const Tensor& a, int dim, bool keepdim) {
+  return index_of("argmax", ReduceOp::max, a, dim, keepdim, nullptr);
+}
+Tensor argmin(const Tensor& a, int dim, bool keepdim) {
+  return index_of("argmin", ReduceOp::min, a, dim, keepdim, nullptr);
+}
 Tensor argmax(const Tensor& a) {
   check_defined("argmax", a);
   return argmax(a.detach().reshape({-1}), 0);
@@ -160,12 +188,14 @@ Tensor argmin(const Tensor& a) {
 bool all(const Tensor& a) {
   check_defined("all", a);
   if (a.dtype() != Dtype::bool_) throw_dtype("all", view_of(a), "bool");
-  return a.numel() == 0 || reduced("all", ReduceOp::min, a, dims_of("all", a, {}, false)).item<bool>();
+  return a.numel() == 0 ||
+         reduced("all", ReduceOp::min, a, dims_of("all", a, {}, false)).item<bool>();
 }
 bool any(const Tensor& a) {
   check_defined("any", a);
   if (a.dtype() != Dtype::bool_) throw_dtype("any", view_of(a), "bool");
-  return a.numel() != 0 && reduced("any", ReduceOp::max, a, dims_of("any", a, {}, false)).item<bool>();
+  return a.numel() != 0 &&
+         reduced("any", ReduceOp::max, a, dims_of("any", a, {}, false)).item<bool>();
 }
 
 Tensor sum_to(const Tensor& a, const Shape& shape) {
@@ -178,21 +208,32 @@ Tensor sum_to(const Tensor& a, const Shape& shape) {
   for (int i = 0; i < v.rank; ++i) {
     const int64_t want = i < lead ? 1 : shape[i - lead];
     if (lead < 0 || (want != v.shape[i] && want != 1))
-      throw ShapeError("[sum_to] " + show(v) + " to " + shape.str() + ", needed: a shape that broadcasts to it");
+      throw ShapeError("[sum_to] " + show(v) + " to " + shape.str() +
+                       ", needed: a shape that broadcasts to it");
     same &= want == v.shape[i];
     s.kept.push_back(want);
   }
-  if (lead < 0) throw ShapeError("[sum_to] " + show(v) + " to " + shape.str() + ", needed: a shape that broadcasts to it");
+  if (lead < 0)
+    throw ShapeError("[sum_to] " + show(v) + " to " + shape.str() +
+                     ", needed: a shape that broadcasts to it");
   return same ? a : scaled_sum("sum_to", a, s, 1);
 }
 
 Tensor Tensor::sum() const { return tinytorch::sum(*this); }
-Tensor Tensor::sum(const Shape& dims, bool keepdim) const { return tinytorch::sum(*this, dims, keepdim); }
+Tensor Tensor::sum(const Shape& dims, bool keepdim) const {
+  return tinytorch::sum(*this, dims, keepdim);
+}
 Tensor Tensor::mean() const { return tinytorch::mean(*this); }
-Tensor Tensor::mean(const Shape& dims, bool keepdim) const { return tinytorch::mean(*this, dims, keepdim); }
+Tensor Tensor::mean(const Shape& dims, bool keepdim) const {
+  return tinytorch::mean(*this, dims, keepdim);
+}
 Tensor Tensor::max() const { return tinytorch::max(*this); }
-ValuesAndIndices Tensor::max(int dim, bool keepdim) const { return tinytorch::max(*this, dim, keepdim); }
+ValuesAndIndices Tensor::max(int dim, bool keepdim) const {
+  return tinytorch::max(*this, dim, keepdim);
+}
 Tensor Tensor::argmax() const { return tinytorch::argmax(*this); }
-Tensor Tensor::argmax(int dim, bool keepdim) const { return tinytorch::argmax(*this, dim, keepdim); }
+Tensor Tensor::argmax(int dim, bool keepdim) const {
+  return tinytorch::argmax(*this, dim, keepdim);
+}
 
 }  // namespace tinytorch

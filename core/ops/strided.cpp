@@ -62,7 +62,8 @@ void merge_neighbours(View* views, int count) {
   int last = 0;
   for (int i = 1; i < views[0].rank; ++i) {
     bool mergeable = true;
-    for (int k = 0; k < count && mergeable; ++k) mergeable = views[k].strides[last] == views[k].strides[i] * views[k].shape[i];
+    for (int k = 0; k < count && mergeable; ++k)
+      mergeable = views[k].strides[last] == views[k].strides[i] * views[k].shape[i];
     if (!mergeable) ++last;
     for (int k = 0; k < count; ++k) {
       const int64_t size = mergeable ? views[k].shape[last] * views[k].shape[i] : views[k].shape[i];

@@ -1,4 +1,5 @@
-// Merging and sorting the dims of several views of one shape, so that `any` kernels see as few dims as possible.
+// Merging and sorting the dims of several views of one shape, so that `any` kernels see as few dims
+// as possible.
 #pragma once
 
 #include <array>
@@ -10,8 +11,8 @@ namespace tinytorch {
 // v as seen with a larger shape: stride 0 where it is repeated.
 View broadcast_view(const View& v, const Shape& shape);
 
-// Brings views of equal shape to the smallest rank: dims of size 1 go, neighbours merge where every view allows it, and the largest
-// strides of the first view come first.
+// Brings views of equal shape to the smallest rank: dims of size 1 go, neighbours merge where every
+// view allows it, and the largest strides of the first view come first.
 void merge_dims(View* views, int count);
 
 // The views given to a kernel: merged copies.

@@ -1,4 +1,5 @@
-// Views: another shape, stride or offset on the same storage, with gradient. A view's gradient undoes the view.
+// Views: another shape, stride or offset on the same storage, with gradient. A view's gradient
+// undoes the view.
 #include <tinytorch/ops/view.h>
 
 #include <algorithm>
@@ -16,10 +17,12 @@ namespace {
 
 Shape strides_of(const Tensor& t) { return Shape(view_of(t).rank, view_of(t).strides.d); }
 
-std::string op_text(const char* op, const Tensor& t) { return "[" + std::string(op) + "] " + show(view_of(t)); }
+std::string op_text(const char* op, const Tensor& t) {
+  return "[" + std::string(op) + "] " + show(view_of(t));
+}
 
-// Strides of v seen as `shape`, if that needs no copy: v is a list of blocks, each evenly spaced in memory, and every new dim must
-// lie inside one of them.
+// Strides of v seen as `shape`, if that needs no copy: v is a list of blocks, each evenly spaced in
+// memory, and every new dim must lie inside one of them.
 std::optional<Shape> view_strides(const View& v, const Shape& shape) {
   Shape strides = shape;
   if (v.numel == 0 || v.contiguous) {
@@ -61,7 +64,8 @@ Shape complete(const char* op, const Tensor& t, Shape shape) {
     if (shape[i] == -1 && unknown < 0) {
       unknown = i;
     } else if (shape[i] < 0) {
-      throw ShapeError(op_text(op, t) + " to " + shape.str() + ", needed: sizes of at least 0 and at most one -1");
+      throw ShapeError(op_text(op, t) + " to " + shape.str() +
+                       ", needed: sizes of at least 0 and at most one -1");
     } else {
       known *= shape[i];
     }
@@ -69,14 +73,16 @@ Shape complete(const char* op, const Tensor& t, Shape shape) {
   const int64_t n = view_of(t).numel;
   if (unknown >= 0 && known > 0 && n % known == 0) shape[unknown] = n / known;
   if ((unknown >= 0 && shape[unknown] == -1) || shape.numel() != n)
-    throw ShapeError(op_text(op, t) + " to " + shape.str() + ", needed: the same number of elements (" + std::to_string(n) + ")");
+    throw ShapeError(op_text(op, t) + " to " + shape.str() +
+                     ", needed: the same number of elements (" + std::to_string(n) + ")");
   return shape;
 }
 
 Tensor reshaped(const char* op, const Tensor& t, const Shape& shape, const Shape& strides) {
   Tensor out = alias(t, shape, strides, 0);
   if (!recording(t)) return out;
-  return attach(out, op, {t}, [before = shape_of(t)](const Tensor& g) { return Grads{g.reshape(before)}; });
+  return attach(out, op, {t},
+                [before = shape_of(t)](const Tensor& g) { return Grads{g.reshape(before)}; });
 }
 
 }  // namespace
@@ -85,20 +91,26 @@ Tensor Tensor::view(const Shape& wanted) const {
   check_defined("view", *this);
   const Shape shape = complete("view", *this, wanted);
   const std::optional<Shape> strides = view_strides(impl_->view, shape);
-  if (!strides) throw ShapeError(op_text("view", *this) + " with strides " + strides_of(*this).str() + " cannot be seen as " + shape.str() + "; use reshape()");
+  if (!strides)
+    throw ShapeError(op_text("view", *this) + " with strides " + strides_of(*this).str() +
+                     " cannot be seen as " + shape.str() + "; use reshape()");
   return reshaped("view", *this, shape, *strides);
 }
 Tensor Tensor::reshape(const Shape& wanted) const {
   check_defined("reshape", *this);
   const Shape shape = complete("reshape", *this, wanted);
-  if (const std::optional<Shape> strides = view_strides(impl_->view, shape)) return reshaped("reshape", *this, shape, *strides);
+  if (const std::optional<Shape> strides = view_strides(impl_->view, shape))
+    return reshaped("reshape", *this, shape, *strides);
   return contiguous().view(shape);
 }
 Tensor Tensor::flatten(int start_dim, int end_dim) const {
   check_defined("flatten", *this);
   if (rank() == 0) return reshape({1});
-  const int start = wrap_dim("flatten", start_dim, rank()), end = wrap_dim("flatten", end_dim, rank());
-  if (start > end) throw ShapeError(op_text("flatten", *this) + " from dim " + std::to_string(start) + " to " + std::to_string(end) + ", needed: start <= end");
+  const int start = wrap_dim("flatten", start_dim, rank()),
+            end = wrap_dim("flatten", end_dim, rank());
+  if (start > end)
+    throw ShapeError(op_text("flatten", *this) + " from dim " + std::to_string(start) + " to " +
+                     std::to_string(end) + ", needed: start <= end");
   Shape shape;
   int64_t merged = 1;
   for (int i = 0; i < rank(); ++i) {
@@ -112,12 +124,16 @@ Tensor Tensor::flatten(int start_dim, int end_dim) const {
 Tensor Tensor::permute(const Shape& dims) const {
   check_defined("permute", *this);
   const View& v = impl_->view;
-  if (dims.rank() != v.rank) throw ShapeError(op_text("permute", *this) + " by " + dims.str() + ", needed: one entry per dim");
+  if (dims.rank() != v.rank)
+    throw ShapeError(op_text("permute", *this) + " by " + dims.str() +
+                     ", needed: one entry per dim");
   Shape shape, strides, order, inverse = dims;
   bool seen[kMaxRank] = {};
   for (int64_t d : dims) {
     const int k = wrap_dim("permute", static_cast<int>(std::clamp<int64_t>(d, -100, 100)), v.rank);
-    if (seen[k]) throw ShapeError(op_text("permute", *this) + " by " + dims.str() + ", needed: every dim once");
+    if (seen[k])
+      throw ShapeError(op_text("permute", *this) + " by " + dims.str() +
+                       ", needed: every dim once");
     seen[k] = true;
     inverse[k] = order.rank();
     order.push_back(k);
@@ -126,7 +142,8 @@ Tensor Tensor::permute(const Shape& dims) const {
   }
   Tensor out = alias(*this, shape, strides, 0);
   if (!recording(*this)) return out;
-  return attach(out, "permute", {*this}, [inverse](const Tensor& g) { return Grads{g.permute(inverse)}; });
+  return attach(out, "permute", {*this},
+                [inverse](const Tensor& g) { return Grads{g.permute(inverse)}; });
 }
 Tensor Tensor::transpose(int dim0, int dim1) const {
   check_defined("transpose", *this);
@@ -137,11 +154,13 @@ Tensor Tensor::transpose(int dim0, int dim1) const {
   std::swap(strides[a], strides[b]);
   Tensor out = alias(*this, shape, strides, 0);
   if (!recording(*this)) return out;
-  return attach(out, "transpose", {*this}, [a, b](const Tensor& g) { return Grads{g.transpose(a, b)}; });
+  return attach(out, "transpose", {*this},
+                [a, b](const Tensor& g) { return Grads{g.transpose(a, b)}; });
 }
 Tensor Tensor::t() const {
   check_defined("t", *this);
-  if (rank() > 2) throw ShapeError(op_text("t", *this) + ", needed: rank 2 or less; use transpose()");
+  if (rank() > 2)
+    throw ShapeError(op_text("t", *this) + ", needed: rank 2 or less; use transpose()");
   return rank() == 2 ? transpose(0, 1) : *this;
 }
 
@@ -152,14 +171,19 @@ Tensor Tensor::expand(const Shape& wanted) const {
   Shape shape = wanted;
   for (int i = 0; i < wanted.rank(); ++i) {
     if (i >= lead && shape[i] == -1) shape[i] = v.shape[i - lead];
-    if (lead < 0 || shape[i] < 0 || (i >= lead && v.shape[i - lead] != shape[i] && v.shape[i - lead] != 1))
-      throw ShapeError(op_text("expand", *this) + " to " + wanted.str() + ", needed: equal sizes, or 1 where it grows");
+    if (lead < 0 || shape[i] < 0 ||
+        (i >= lead && v.shape[i - lead] != shape[i] && v.shape[i - lead] != 1))
+      throw ShapeError(op_text("expand", *this) + " to " + wanted.str() +
+                       ", needed: equal sizes, or 1 where it grows");
   }
-  if (lead < 0) throw ShapeError(op_text("expand", *this) + " to " + wanted.str() + ", needed: at least as many dims");
+  if (lead < 0)
+    throw ShapeError(op_text("expand", *this) + " to " + wanted.str() +
+                     ", needed: at least as many dims");
   const View big = broadcast_view(v, shape);
   Tensor out = alias(*this, shape, Shape(big.rank, big.strides.d), 0);
   if (!recording(*this)) return out;
-  return attach(out, "expand", {*this}, [before = shape_of(*this)](const Tensor& g) { return Grads{sum_to(g, before)}; });
+  return attach(out, "expand", {*this},
+                [before = shape_of(*this)](const Tensor& g) { return Grads{sum_to(g, before)}; });
 }
 
 Tensor Tensor::squeeze() const {
@@ -200,7 +224,9 @@ Tensor Tensor::unsqueeze(int dim) const {
 Tensor Tensor::slice(int dim, int64_t start, int64_t end, int64_t step) const {
   check_defined("slice", *this);
   if (rank() == 0) throw ShapeError(op_text("slice", *this) + ", needed: at least one dim");
-  if (step < 1) throw ShapeError(op_text("slice", *this) + " with step " + std::to_string(step) + ", needed: at least 1");
+  if (step < 1)
+    throw ShapeError(op_text("slice", *this) + " with step " + std::to_string(step) +
+                     ", needed: at least 1");
   const int d = wrap_dim("slice", dim, rank());
   const int64_t n = impl_->view.shape[d];
   auto clamped = [n](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + n : i, 0, n); };
@@ -211,25 +237,29 @@ Tensor Tensor::slice(int dim, int64_t start, int64_t end, int64_t step) const {
   strides[d] *= step;
   Tensor out = alias(*this, shape, strides, offset);
   if (!recording(*this)) return out;
-  return attach(out, "slice", {*this}, [before = shape_of(*this), d, from, to, step](const Tensor& g) {
-    // zeros with g in their middle, made of ops so that it has a gradient itself
-    if (step == 1) {
-      Shape left = before, right = before;
-      left[d] = from;
-      right[d] = before[d] - to;
-      const TensorOptions options{.dtype = g.dtype(), .device = g.device()};
-      return Grads{cat({zeros(left, options), g, zeros(right, options)}, d)};
-    }
-    const Tensor index = arange(from, to, step, {.device = g.device()});
-    return Grads{index_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, index, g)};
-  });
+  return attach(
+      out, "slice", {*this}, [before = shape_of(*this), d, from, to, step](const Tensor& g) {
+        // zeros with g in their middle, made of ops so that it has a gradient itself
+        if (step == 1) {
+          Shape left = before, right = before;
+          left[d] = from;
+          right[d] = before[d] - to;
+          const TensorOptions options{.dtype = g.dtype(), .device = g.device()};
+          return Grads{cat({zeros(left, options), g, zeros(right, options)}, d)};
+        }
+        const Tensor index = arange(from, to, step, {.device = g.device()});
+        return Grads{
+            index_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, index, g)};
+      });
 }
 Tensor Tensor::narrow(int dim, int64_t start, int64_t length) const {
   check_defined("narrow", *this);
   if (rank() == 0) throw ShapeError(op_text("narrow", *this) + ", needed: at least one dim");
   const int64_t n = size(dim);
   if (start < 0 || length < 0 || start > n - length)
-    throw ShapeError(op_text("narrow", *this) + " at dim " + std::to_string(dim) + " from " + std::to_string(start) + " by " + std::to_string(length) + ", needed: inside its size " + std::to_string(n));
+    throw ShapeError(op_text("narrow", *this) + " at dim " + std::to_string(dim) + " from " +
+                     std::to_string(start) + " by " + std::to_string(length) +
+                     ", needed: inside its size " + std::to_string(n));
   return slice(dim, start, start + length);
 }
 Tensor Tensor::select(int dim, int64_t index) const {
@@ -237,11 +267,16 @@ Tensor Tensor::select(int dim, int64_t index) const {
   if (rank() == 0) throw ShapeError(op_text("select", *this) + ", needed: at least one dim");
   const int d = wrap_dim("select", dim, rank());
   const int64_t n = impl_->view.shape[d];
-  if (index < -n || index >= n) throw IndexError(op_text("select", *this) + " at dim " + std::to_string(dim) + ", index " + std::to_string(index) + ", needed: " + std::to_string(-n) + " <= index < " + std::to_string(n));
+  if (index < -n || index >= n)
+    throw IndexError(op_text("select", *this) + " at dim " + std::to_string(dim) + ", index " +
+                     std::to_string(index) + ", needed: " + std::to_string(-n) + " <= index < " +
+                     std::to_string(n));
   return narrow(d, index < 0 ? index + n : index, 1).squeeze(d);
 }
 
-Tensor flatten(const Tensor& a, int start_dim, int end_dim) { return a.flatten(start_dim, end_dim); }
+Tensor flatten(const Tensor& a, int start_dim, int end_dim) {
+  return a.flatten(start_dim, end_dim);
+}
 Tensor reshape(const Tensor& a, const Shape& shape) { return a.reshape(shape); }
 Tensor transpose(const Tensor& a, int dim0, int dim1) { return a.transpose(dim0, dim1); }
 Tensor permute(const Tensor& a, const Shape& dims) { return a.permute(dims); }

@@ -1,4 +1,5 @@
-// Device: parsing, defaults, guards, streams. The process default comes from TINYTORCH_DEVICE when it is first asked for.
+// Device: parsing, defaults, guards, streams. The process default comes from TINYTORCH_DEVICE when
+// it is first asked for.
 #include <tinytorch/device.h>
 
 #include <charconv>
@@ -27,20 +28,24 @@ DeviceState* find_device(std::string_view name) {
     const std::string_view digits = name.substr(colon + 1);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
     if (error != std::errc() || end != digits.data() + digits.size() || index < 0)
-      throw DeviceError("[Device] '" + std::string(name) + "' is not a device name, needed: backend or backend:index, as in \"cpu\" or \"cuda:0\"");
+      throw DeviceError(
+          "[Device] '" + std::string(name) +
+          "' is not a device name, needed: backend or backend:index, as in \"cpu\" or \"cuda:0\"");
   }
   BackendEntry& e = backend_entry(backend);
   if (!e.backend) throw DeviceError("[Device] " + describe(e));
   if (index >= static_cast<int>(e.devices.size()))
-    throw DeviceError("[Device] '" + std::string(name) + "': backend '" + e.name + "' has " + std::to_string(e.devices.size()) +
-                      " device(s), needed: an index below that");
+    throw DeviceError("[Device] '" + std::string(name) + "': backend '" + e.name + "' has " +
+                      std::to_string(e.devices.size()) + " device(s), needed: an index below that");
   return e.devices[static_cast<size_t>(index)];
 }
 
 DeviceState* process_default() {
   if (DeviceState* d = g_default.load(std::memory_order_acquire)) return d;
   const char* env = std::getenv("TINYTORCH_DEVICE");
-  DeviceState* d = env && *env ? (std::string_view(env) == "best" ? Device::best().state() : find_device(env)) : find_device("cpu");
+  DeviceState* d =
+      env && *env ? (std::string_view(env) == "best" ? Device::best().state() : find_device(env))
+                  : find_device("cpu");
   DeviceState* expected = nullptr;
   g_default.compare_exchange_strong(expected, d, std::memory_order_acq_rel);
   return expected ? expected : d;
@@ -82,7 +87,9 @@ std::string Device::name() const { return state_->name; }
 std::string Device::backend() const { return state_->backend_name; }
 int Device::index() const { return state_->index; }
 DeviceInfo Device::info() const { return state_->backend->info(state_->index); }
-void Device::synchronize() const { tinytorch::synchronize(state_, tinytorch::current_stream(state_)); }
+void Device::synchronize() const {
+  tinytorch::synchronize(state_, tinytorch::current_stream(state_));
+}
 
 bool Device::has_kernel(std::string_view row) const {
 #define TT_KERNEL(name, layout, need, args, flops, bytes) \
@@ -92,10 +99,14 @@ bool Device::has_kernel(std::string_view row) const {
   return false;
 }
 
-void set_default_device(const Device& device) { g_default.store(device.state(), std::memory_order_release); }
+void set_default_device(const Device& device) {
+  g_default.store(device.state(), std::memory_order_release);
+}
 Device default_device() { return Device(current_device()); }
 
-DeviceGuard::DeviceGuard(const Device& device) : before_(thread_state().device) { thread_state().device = device.state(); }
+DeviceGuard::DeviceGuard(const Device& device) : before_(thread_state().device) {
+  thread_state().device = device.state();
+}
 DeviceGuard::~DeviceGuard() { thread_state().device = before_; }
 
 std::shared_ptr<Stream> create_stream(const Device& device) {
@@ -107,7 +118,8 @@ std::shared_ptr<Stream> create_stream(const Device& device) {
       s = d->spare_streams.back();
       d->spare_streams.pop_back();
     } else {
-      d->spare_streams.reserve(d->spare_streams.size() + 64);  // so that giving one back cannot fail
+      d->spare_streams.reserve(d->spare_streams.size() +
+                               64);  // so that giving one back cannot fail
     }
   }
   if (!s) s = d->backend->create_stream(d->index).release();
@@ -121,7 +133,8 @@ std::shared_ptr<Stream> create_stream(const Device& device) {
   });
 }
 
-StreamGuard::StreamGuard(const Device& device, Stream& stream) : before_device_(thread_state().stream_device), before_(thread_state().stream) {
+StreamGuard::StreamGuard(const Device& device, Stream& stream)
+    : before_device_(thread_state().stream_device), before_(thread_state().stream) {
   thread_state().stream_device = device.state();
   thread_state().stream = &stream;
 }

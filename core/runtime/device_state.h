@@ -21,11 +21,12 @@ struct DeviceState {
   KernelContext context{};   // of the default stream
   int index = 0;
   bool host_memory = false, synchronous = false, test_only = false;
-  std::string name;     // "cpu:0"
+  std::string name;  // "cpu:0"
   std::string backend_name;
 
-  std::mutex mutex;            // of what follows
-  Storage* listed = nullptr;   // live storages of kListedBytes and more, for the report of an out of memory
+  std::mutex mutex;  // of what follows
+  Storage* listed =
+      nullptr;  // live storages of kListedBytes and more, for the report of an out of memory
   std::vector<Stream*> spare_streams;
 };
 

@@ -1,4 +1,5 @@
-// Key functions: every program and plugin shares these type_infos, so an Error thrown in one is caught in another.
+// Key functions: every program and plugin shares these type_infos, so an Error thrown in one is
+// caught in another.
 #include <tinytorch/backend/backend.h>
 #include <tinytorch/error.h>
 

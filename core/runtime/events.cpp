@@ -1,5 +1,6 @@
-// Delivery of events to observers, and the ambient attributes of a thread. Subscribing and delivering share a reader-writer lock, so
-// that a subscription that has ended is never called again.
+// Delivery of events to observers, and the ambient attributes of a thread. Subscribing and
+// delivering share a reader-writer lock, so that a subscription that has ended is never called
+// again.
 #include "core/runtime/events.h"
 
 #include <algorithm>
@@ -50,7 +51,8 @@ const char* (*current_node_name)() noexcept = no_node;
 uint64_t (*current_node_event)() noexcept = no_event;
 
 const char* name_of(EventKind k) {
-  constexpr const char* kNames[] = {"op", "copy", "alloc", "free", "raw_alloc", "raw_free", "retag", "timing", "mark"};
+  constexpr const char* kNames[] = {"op",       "copy",  "alloc",  "free", "raw_alloc",
+                                    "raw_free", "retag", "timing", "mark"};
   return kNames[static_cast<int>(k)];
 }
 const char* name_of(Phase p) {
@@ -81,12 +83,15 @@ Subscription::~Subscription() {
 
 void emit(Event e) noexcept {
   ThreadState& t = thread_state();
-  if (!t.thread_number) t.thread_number = g_thread_number.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (!t.thread_number)
+    t.thread_number = g_thread_number.fetch_add(1, std::memory_order_relaxed) + 1;
   if (!e.id) e.id = next_event_id();
   e.thread = t.thread_number;
-  if (e.kind != EventKind::timing) e.phase = t.current ? Phase::backward : static_cast<Phase>(t.phase);
+  if (e.kind != EventKind::timing)
+    e.phase = t.current ? Phase::backward : static_cast<Phase>(t.phase);
   if (e.category == Category::unknown) e.category = static_cast<Category>(t.category);
-  if (e.category == Category::unknown) e.category = e.phase == Phase::backward ? Category::gradient : Category::activation;
+  if (e.category == Category::unknown)
+    e.category = e.phase == Phase::backward ? Category::gradient : Category::activation;
   if (e.kind != EventKind::op && e.kind != EventKind::timing) e.op = t.op_id;
   if (e.kind == EventKind::op) e.forward_op = current_node_event();
   e.module = t.module ? t.module : "";
@@ -119,7 +124,8 @@ void flush_timings(Stream* s) noexcept {
     Timing one;
     {
       std::lock_guard lock(t.mutex);
-      auto it = std::find_if(t.list.begin(), t.list.end(), [s](const Timing& x) { return x.stream == s; });
+      auto it = std::find_if(t.list.begin(), t.list.end(),
+                             [s](const Timing& x) { return x.stream == s; });
       if (it == t.list.end()) return;
       one = *it;
       t.list.erase(it);
@@ -128,7 +134,7 @@ void flush_timings(Stream* s) noexcept {
     Event e;
     e.kind = EventKind::timing;
     e.name = one.op.name;
-  e.phase = one.op.phase;
+    e.phase = one.op.phase;
     e.device = one.op.device;
     e.op = one.op.id;
     e.end_ns = static_cast<int64_t>(s->elapsed_us(one.begin, one.end) * 1000);
@@ -158,7 +164,8 @@ void emit_retag(DeviceState* d, const void* pointer, size_t bytes, Category cate
   emit(e);
 }
 
-CategoryGuard::CategoryGuard(Category category) noexcept : before_(static_cast<Category>(thread_state().category)) {
+CategoryGuard::CategoryGuard(Category category) noexcept
+    : before_(static_cast<Category>(thread_state().category)) {
   thread_state().category = static_cast<uint8_t>(category);
 }
 CategoryGuard::~CategoryGuard() { thread_state().category = static_cast<uint8_t>(before_); }

@@ -1,4 +1,5 @@
-// Inside of the event system: ids, clock, device timings that arrive late, and the name of the running node.
+// Inside of the event system: ids, clock, device timings that arrive late, and the name of the
+// running node.
 #pragma once
 
 #include <chrono>
@@ -8,16 +9,20 @@
 namespace tinytorch {
 
 inline int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 uint64_t next_event_id() noexcept;
 const char* device_label(const Allocator* allocator) noexcept;  // "cpu:0"
 
-// An op on an asynchronous stream: its device time is delivered as a timing event once both markers were passed.
+// An op on an asynchronous stream: its device time is delivered as a timing event once both markers
+// were passed.
 void keep_timing(DeviceState* d, Stream* s, const Event& op, Marker begin, Marker end) noexcept;
 void flush_timings(Stream* s) noexcept;
 
-// Set by autograd: name of the node whose formula runs on this thread, or null; and the event id of the op that made it.
+// Set by autograd: name of the node whose formula runs on this thread, or null; and the event id of
+// the op that made it.
 extern const char* (*current_node_name)() noexcept;
 extern uint64_t (*current_node_event)() noexcept;
 

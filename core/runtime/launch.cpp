@@ -8,11 +8,12 @@
 namespace tinytorch {
 
 void throw_no_kernel(const char* op, const DeviceState* d, const char* row) {
-  throw DeviceError("[" + std::string(op) + "] backend '" + d->backend_name + "' has no kernel '" + row +
-                    "'; move the tensors to another device, or add that row to the backend");
+  throw DeviceError("[" + std::string(op) + "] backend '" + d->backend_name + "' has no kernel '" +
+                    row + "'; move the tensors to another device, or add that row to the backend");
 }
 
-void report_value_error(KernelContext& c, ValueErrorKind kind, int64_t position, int64_t value, int64_t limit) noexcept {
+void report_value_error(KernelContext& c, ValueErrorKind kind, int64_t position, int64_t value,
+                        int64_t limit) noexcept {
   ErrorWord& e = *c.error;
   while (__atomic_exchange_n(&e.lock, 1u, __ATOMIC_ACQUIRE)) {
   }
@@ -34,8 +35,8 @@ void throw_value_error(ErrorWord& word) {
   if (e.kind == static_cast<uint32_t>(ValueErrorKind::zero_divisor)) {
     throw IndexError(op + "integer divisor 0" + where + ", needed: a divisor other than 0");
   }
-  throw IndexError(op + "index " + std::to_string(e.value) + where + " is out of range, needed: 0 <= index < " +
-                   std::to_string(e.limit));
+  throw IndexError(op + "index " + std::to_string(e.value) + where +
+                   " is out of range, needed: 0 <= index < " + std::to_string(e.limit));
 }
 
 void synchronize(DeviceState* d, Stream* s) {
@@ -46,9 +47,11 @@ void synchronize(DeviceState* d, Stream* s) {
   flush_timings(s);
 }
 
-LaunchEvent::LaunchEvent(const char* op, DeviceState* d, Stream* s, KernelCost cost) : device_(d), stream_(s) {
+LaunchEvent::LaunchEvent(const char* op, DeviceState* d, Stream* s, KernelCost cost)
+    : device_(d), stream_(s) {
   event_.id = next_event_id();
-  event_.phase = thread_state().current ? Phase::backward : static_cast<Phase>(thread_state().phase);
+  event_.phase =
+      thread_state().current ? Phase::backward : static_cast<Phase>(thread_state().phase);
   event_.kind = EventKind::op;
   event_.name = op;
   event_.device = d->name.c_str();
@@ -86,9 +89,11 @@ bool host_finite(const View& v, const char* data) {
 
 }  // namespace
 
-// Outputs of ops are dense, and so are all that may newly hold a NaN: fill and copy only hand on what they were given.
+// Outputs of ops are dense, and so are all that may newly hold a NaN: fill and copy only hand on
+// what they were given.
 void check_finite(const char* op, const char* row, DeviceState* d, const View& out) {
-  if ((out.dtype != Dtype::f32 && out.dtype != Dtype::f64) || !out.contiguous || out.numel == 0) return;
+  if ((out.dtype != Dtype::f32 && out.dtype != Dtype::f64) || !out.contiguous || out.numel == 0)
+    return;
   if (!std::strcmp(row, "fill") || !std::strcmp(row, "copy")) return;
   Stream* s = current_stream(d);
   const size_t bytes = static_cast<size_t>(bytes_of(out));
@@ -103,9 +108,11 @@ void check_finite(const char* op, const char* row, DeviceState* d, const View& o
   }
   if (finite) return;
   std::string what = "the output of '" + std::string(op) + "'";
-  if (const char* source = current_node_name()) what = "the gradient of '" + std::string(source) + "' (in op '" + op + "')";
+  if (const char* source = current_node_name())
+    what = "the gradient of '" + std::string(source) + "' (in op '" + op + "')";
   const char* module = thread_state().module;
-  throw AutogradError("[anomaly] " + what + " has NaN or Inf" + (module && *module ? " in module " + std::string(module) : ""));
+  throw AutogradError("[anomaly] " + what + " has NaN or Inf" +
+                      (module && *module ? " in module " + std::string(module) : ""));
 }
 
 }  // namespace tinytorch

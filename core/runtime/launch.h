@@ -1,5 +1,5 @@
-// The one choke point: every kernel call of the library goes through launch<rows::name>(op, device, arguments). Profiler events,
-// anomaly checks and value errors hang here and nowhere else.
+// The one choke point: every kernel call of the library goes through launch<rows::name>(op, device,
+// arguments). Profiler events, anomaly checks and value errors hang here and nowhere else.
 #pragma once
 
 #include <type_traits>
@@ -12,11 +12,11 @@ namespace tinytorch {
 
 // One tag per row of kernels.def: its place in the table, its cost, its name.
 namespace rows {
-#define TT_KERNEL(row, layout, need, args, flops, bytes)             \
-  struct row {                                                       \
-    static constexpr auto kMember = &KernelTable::row;               \
-    static constexpr auto kCost = &kernel_cost::row;                 \
-    static constexpr const char* kName = #row;                       \
+#define TT_KERNEL(row, layout, need, args, flops, bytes) \
+  struct row {                                           \
+    static constexpr auto kMember = &KernelTable::row;   \
+    static constexpr auto kCost = &kernel_cost::row;     \
+    static constexpr const char* kName = #row;           \
   };
 #include <tinytorch/backend/kernels.def>
 #undef TT_KERNEL
@@ -24,7 +24,8 @@ namespace rows {
 
 [[noreturn]] void throw_no_kernel(const char* op, const DeviceState* d, const char* row);
 
-// Times and announces one kernel call; made at its start, told the cost, finished by its destructor.
+// Times and announces one kernel call; made at its start, told the cost, finished by its
+// destructor.
 class LaunchEvent {
  public:
   LaunchEvent(const char* op, DeviceState* d, Stream* s, KernelCost cost);
@@ -87,7 +88,8 @@ TT_INLINE void launch(const char* op, DeviceState* d, const A&... args) {
   } else {
     fn(c, args...);
   }
-  if (TT_UNLIKELY(d->synchronous && thread_state().error.kind)) throw_value_error(thread_state().error);
+  if (TT_UNLIKELY(d->synchronous && thread_state().error.kind))
+    throw_value_error(thread_state().error);
 }
 
 }  // namespace tinytorch

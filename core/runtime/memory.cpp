@@ -1,4 +1,5 @@
-// Memory seen from core: workspace of kernels, events of blocks, statistics of a device, and the report of an out of memory.
+// Memory seen from core: workspace of kernels, events of blocks, statistics of a device, and the
+// report of an out of memory.
 #include <tinytorch/memory.h>
 
 #include "core/runtime/device_state.h"
@@ -28,6 +29,8 @@ void Allocator::emit_block(EventKind kind, const Block& block, Stream& stream) n
 MemoryStats memory_stats(const Device& device) { return device.state()->allocator->stats(); }
 void reset_peak_memory(const Device& device) { device.state()->allocator->reset_peak(); }
 void trim_memory(const Device& device, size_t keep) { device.state()->allocator->trim(keep); }
-void set_memory_limit(const Device& device, size_t bytes) { device.state()->allocator->set_limit(bytes); }
+void set_memory_limit(const Device& device, size_t bytes) {
+  device.state()->allocator->set_limit(bytes);
+}
 
 }  // namespace tinytorch

@@ -51,7 +51,8 @@ std::vector<OpTable::Row> OpTable::rows() const {
   std::vector<Row> out;
   for (const auto& [key, row] : state_->rows) out.push_back(row);
   auto seconds = [](const Row& r) { return std::max(r.host_seconds, r.device_seconds); };
-  std::stable_sort(out.begin(), out.end(), [&](const Row& a, const Row& b) { return seconds(a) > seconds(b); });
+  std::stable_sort(out.begin(), out.end(),
+                   [&](const Row& a, const Row& b) { return seconds(a) > seconds(b); });
   return out;
 }
 
@@ -63,13 +64,13 @@ int64_t OpTable::lost() const {
 std::string OpTable::str() const {
   std::string out;
   char line[200];
-  std::snprintf(line, sizeof line, "%-24s %-12s %-10s %8s %12s %12s %10s %10s\n", "op", "device", "phase", "calls", "host us",
-                "device us", "GFLOP", "MB");
+  std::snprintf(line, sizeof line, "%-24s %-12s %-10s %8s %12s %12s %10s %10s\n", "op", "device",
+                "phase", "calls", "host us", "device us", "GFLOP", "MB");
   out += line;
   for (const Row& r : rows()) {
-    std::snprintf(line, sizeof line, "%-24.24s %-12.12s %-10s %8lld %12.1f %12.1f %10.4f %10.3f\n", r.op.c_str(),
-                  r.device.c_str(), name_of(r.phase), static_cast<long long>(r.calls), r.host_seconds * 1e6,
-                  r.device_seconds * 1e6, r.flops * 1e-9, r.bytes * 1e-6);
+    std::snprintf(line, sizeof line, "%-24.24s %-12.12s %-10s %8lld %12.1f %12.1f %10.4f %10.3f\n",
+                  r.op.c_str(), r.device.c_str(), name_of(r.phase), static_cast<long long>(r.calls),
+                  r.host_seconds * 1e6, r.device_seconds * 1e6, r.flops * 1e-9, r.bytes * 1e-6);
     out += line;
   }
   return out;
@@ -122,18 +123,24 @@ std::string trace_line(const Event& e, int64_t zero_ns, int64_t live) {
   const double us = static_cast<double>(e.start_ns - zero_ns) * 1e-3;
   const double duration = static_cast<double>(e.end_ns - e.start_ns) * 1e-3;
   if (e.kind == EventKind::alloc || e.kind == EventKind::free) {
-    std::snprintf(head, sizeof head, "{\"ph\":\"C\",\"pid\":1,\"ts\":%.3f,\"args\":{\"live bytes\":%lld},\"name\":", us,
-                  static_cast<long long>(live));
+    std::snprintf(head, sizeof head,
+                  "{\"ph\":\"C\",\"pid\":1,\"ts\":%.3f,\"args\":{\"live bytes\":%lld},\"name\":",
+                  us, static_cast<long long>(live));
     return head + quoted((std::string("memory ") + e.device).c_str()) + "}";
   }
   const bool span = e.kind == EventKind::op || e.kind == EventKind::copy;
-  std::snprintf(head, sizeof head, "{\"ph\":\"%s\",\"pid\":1,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f,\"name\":", span ? "X" : "i", e.thread, us,
-                duration);
-  std::string line = head + quoted(e.name) + ",\"cat\":" + quoted(span ? name_of(e.phase) : name_of(e.kind));
+  std::snprintf(head, sizeof head,
+                "{\"ph\":\"%s\",\"pid\":1,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f,\"name\":",
+                span ? "X" : "i", e.thread, us, duration);
+  std::string line =
+      head + quoted(e.name) + ",\"cat\":" + quoted(span ? name_of(e.phase) : name_of(e.kind));
   char args[200];
-  std::snprintf(args, sizeof args, ",\"args\":{\"id\":%llu,\"forward_op\":%llu,\"bytes\":%lld,\"flops\":%.0f,\"category\":\"%s\",\"module\":",
-                static_cast<unsigned long long>(e.id), static_cast<unsigned long long>(e.forward_op),
-                static_cast<long long>(e.bytes), e.flops, name_of(e.category));
+  std::snprintf(args, sizeof args,
+                ",\"args\":{\"id\":%llu,\"forward_op\":%llu,\"bytes\":%lld,\"flops\":%.0f,"
+                "\"category\":\"%s\",\"module\":",
+                static_cast<unsigned long long>(e.id),
+                static_cast<unsigned long long>(e.forward_op), static_cast<long long>(e.bytes),
+                e.flops, name_of(e.category));
   return line + args + quoted(e.module) + ",\"device\":" + quoted(e.device) + "}}";
 }
 

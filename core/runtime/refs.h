@@ -1,5 +1,5 @@
-// Reference count of core's objects. A locked instruction costs 4 to 5 ns, so the last owner takes none: nobody else can change a
-// count of 1.
+// Reference count of core's objects. A locked instruction costs 4 to 5 ns, so the last owner takes
+// none: nobody else can change a count of 1.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,6 @@
-// The registry: entries are made once, under a mutex, and never destroyed. After a fork the child may go on with every backend whose
-// work is done when a kernel returns; others are reported as unusable there, because their threads and contexts stayed in the parent.
+// The registry: entries are made once, under a mutex, and never destroyed. After a fork the child
+// may go on with every backend whose work is done when a kernel returns; others are reported as
+// unusable there, because their threads and contexts stayed in the parent.
 #include "core/runtime/registry.h"
 
 #include <unistd.h>
@@ -47,7 +48,8 @@ void open(BackendEntry& e) {
   }
   if (!e.backend) e.backend = load_plugin(e.name, e.unusable);
   if (!e.backend) return;
-  for (int i = 0; i < e.backend->device_count(); ++i) e.devices.push_back(make_device(*e.backend, i));
+  for (int i = 0; i < e.backend->device_count(); ++i)
+    e.devices.push_back(make_device(*e.backend, i));
 }
 
 }  // namespace
@@ -63,7 +65,8 @@ BackendEntry& backend_entry(std::string_view name) {
       open(*e);
     } catch (const std::exception& error) {
       e->backend = nullptr;
-      e->unusable = {Why::failed, "opening it failed: " + std::string(error.what()), "report this to the backend's author"};
+      e->unusable = {Why::failed, "opening it failed: " + std::string(error.what()),
+                     "report this to the backend's author"};
     }
     for (DeviceState* d : e->devices) r.devices.push_back(d);
     it = r.entries.emplace(e->name, e).first;

@@ -1,4 +1,5 @@
-// The backends of this process: two linked in, the others opened as plugins when somebody first asks for them by name.
+// The backends of this process: two linked in, the others opened as plugins when somebody first
+// asks for them by name.
 #pragma once
 
 #include <string>

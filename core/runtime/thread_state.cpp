@@ -1,5 +1,6 @@
-// The slow side of the object pools. Surplus moves half a list at a time to a central list, and a thread that ends hands back all it
-// has, so memory freed by another thread than took it stays bounded. Nothing here is ever destroyed.
+// The slow side of the object pools. Surplus moves half a list at a time to a central list, and a
+// thread that ends hands back all it has, so memory freed by another thread than took it stays
+// bounded. Nothing here is ever destroyed.
 #include "core/runtime/thread_state.h"
 
 #include <mutex>
@@ -14,7 +15,8 @@ namespace {
 
 constexpr size_t kCarve = 4096;
 
-// Chains of free objects, linked through their first two words so that handing one back allocates nothing.
+// Chains of free objects, linked through their first two words so that handing one back allocates
+// nothing.
 struct Chain {
   FreeItem item;  // the chain itself
   Chain* next_chain;

@@ -1,5 +1,6 @@
-// What a thread needs on the hot path: one small constinit thread-local, all zero at first, without constructor or destructor, and
-// the free lists from which core's own objects (impl, storage, node) come. Built with -ftls-model=initial-exec.
+// What a thread needs on the hot path: one small constinit thread-local, all zero at first, without
+// constructor or destructor, and the free lists from which core's own objects (impl, storage, node)
+// come. Built with -ftls-model=initial-exec.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,8 @@ struct Node;
 class Generator;
 
 inline constexpr size_t kPoolGrain = 64;
-inline constexpr unsigned kPoolBins = 10;  // objects up to 640 bytes; larger ones come from operator new
+inline constexpr unsigned kPoolBins =
+    10;  // objects up to 640 bytes; larger ones come from operator new
 inline constexpr uint32_t kPoolLimit = 512;
 
 struct FreeItem {
@@ -27,21 +29,22 @@ struct PoolBin {
 
 struct ThreadState {
   PoolBin bins[kPoolBins];
-  uint32_t pool_limit;  // 0 until the thread is registered, and again after it has handed its lists back
+  uint32_t
+      pool_limit;  // 0 until the thread is registered, and again after it has handed its lists back
   bool pool_dead;
   bool no_grad, inference, no_fused, anomaly, destroying;
   uint8_t category, phase;
-  uint32_t thread_number;     // 0: none given yet
-  uint64_t seq;               // Lamport clock of autograd nodes
-  Node* current;              // the node whose formula runs
-  Node* doomed;               // nodes that wait for destruction
-  const char* module;         // interned path
-  uint64_t op_id;             // event id of the last launch while observed
-  DeviceState* device;        // default device of the thread; null: of the process
+  uint32_t thread_number;      // 0: none given yet
+  uint64_t seq;                // Lamport clock of autograd nodes
+  Node* current;               // the node whose formula runs
+  Node* doomed;                // nodes that wait for destruction
+  const char* module;          // interned path
+  uint64_t op_id;              // event id of the last launch while observed
+  DeviceState* device;         // default device of the thread; null: of the process
   DeviceState* stream_device;  // the device whose current stream is `stream`
   Stream* stream;
   const Generator* generator;  // of the innermost guard
-  ErrorWord error;  // of synchronous devices
+  ErrorWord error;             // of synchronous devices
 };
 static_assert(sizeof(ThreadState) <= 384);
 

@@ -1,5 +1,5 @@
-// Printing like NumPy: aligned columns, as few digits as tell the elements apart (eight decimals at most), and the middle of large
-// tensors left out.
+// Printing like NumPy: aligned columns, as few digits as tell the elements apart (eight decimals at
+// most), and the middle of large tensors left out.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -28,7 +28,8 @@ struct Format {
 int digits_needed(double x, bool single, bool scientific) {
   char text[512];
   const auto how = scientific ? std::chars_format::scientific : std::chars_format::fixed;
-  const auto end = single ? std::to_chars(text, text + sizeof text, static_cast<float>(x), how) : std::to_chars(text, text + sizeof text, x, how);
+  const auto end = single ? std::to_chars(text, text + sizeof text, static_cast<float>(x), how)
+                          : std::to_chars(text, text + sizeof text, x, how);
   const char* dot = std::find(text, end.ptr, '.');
   const char* stop = std::find(text, end.ptr, 'e');
   return dot == end.ptr ? 0 : std::min<int>(kMaxDigits, static_cast<int>(stop - dot) - 1);
@@ -78,7 +79,8 @@ std::vector<std::string> cells_of(const Tensor& t) {
 // Writes nested brackets; the cells come in row-major order.
 class Writer {
  public:
-  Writer(const Shape& shape, std::vector<std::string> cells, bool shortened) : shape_(shape), cells_(std::move(cells)), shortened_(shortened) {
+  Writer(const Shape& shape, std::vector<std::string> cells, bool shortened)
+      : shape_(shape), cells_(std::move(cells)), shortened_(shortened) {
     for (const auto& c : cells_) width_ = std::max(width_, c.size());
   }
   std::string block(int dim) {
@@ -88,7 +90,9 @@ class Writer {
     }
     const bool cut = shortened_ && shape_[dim] > 2 * kEdge;
     const int deeper = shape_.rank() - 1 - dim;
-    const std::string gap = deeper == 0 ? " " : std::string(static_cast<size_t>(deeper), '\n') + std::string(static_cast<size_t>(dim + 1), ' ');
+    const std::string gap = deeper == 0 ? " "
+                                        : std::string(static_cast<size_t>(deeper), '\n') +
+                                              std::string(static_cast<size_t>(dim + 1), ' ');
     std::string out = "[";
     for (int64_t i = 0; i < shape_[dim]; ++i) {
       if (cut && i == kEdge) {
@@ -110,7 +114,8 @@ class Writer {
 Tensor without_middle(const Tensor& t) {
   Tensor out = t;
   for (int d = 0; d < t.rank(); ++d)
-    if (out.size(d) > 2 * kEdge) out = cat({out.narrow(d, 0, kEdge), out.narrow(d, out.size(d) - kEdge, kEdge)}, d);
+    if (out.size(d) > 2 * kEdge)
+      out = cat({out.narrow(d, 0, kEdge), out.narrow(d, out.size(d) - kEdge, kEdge)}, d);
   return out;
 }
 

@@ -1,4 +1,5 @@
-// Bytes and their lifetime. Blocks of some size stand in their device's list, so that an out of memory can say what is alive.
+// Bytes and their lifetime. Blocks of some size stand in their device's list, so that an out of
+// memory can say what is alive.
 #include <algorithm>
 #include <array>
 
@@ -32,8 +33,10 @@ Category ambient_category() {
   return t.current ? Category::gradient : Category::activation;
 }
 
-[[noreturn]] TT_COLD void throw_out_of_memory(DeviceState* d, size_t bytes, const std::string& why) {
-  throw OutOfMemoryError("[allocate] " + std::to_string(bytes) + " bytes on " + d->name + ": " + why + "\n" + memory_report(d));
+[[noreturn]] TT_COLD void throw_out_of_memory(DeviceState* d, size_t bytes,
+                                              const std::string& why) {
+  throw OutOfMemoryError("[allocate] " + std::to_string(bytes) + " bytes on " + d->name + ": " +
+                         why + "\n" + memory_report(d));
 }
 
 }  // namespace
@@ -116,19 +119,25 @@ std::string memory_report(DeviceState* d) {
       by_category[s->category] += bytes;
       if (bytes > largest.back().bytes) {
         largest.back() = {bytes, s->category};
-        std::sort(largest.begin(), largest.end(), [](const Large& a, const Large& b) { return a.bytes > b.bytes; });
+        std::sort(largest.begin(), largest.end(),
+                  [](const Large& a, const Large& b) { return a.bytes > b.bytes; });
       }
     }
   }
-  std::string out = d->name + ": in use " + std::to_string(stats.in_use) + " bytes, cached " + std::to_string(stats.cached) + ", reserved " +
-                    std::to_string(stats.reserved) + "; by category:";
+  std::string out = d->name + ": in use " + std::to_string(stats.in_use) + " bytes, cached " +
+                    std::to_string(stats.cached) + ", reserved " + std::to_string(stats.reserved) +
+                    "; by category:";
   for (int i = 0; i < kCategoryCount; ++i) {
     if (by_category[static_cast<size_t>(i)])
-      out += std::string(" ") + name_of(static_cast<Category>(i)) + " " + std::to_string(by_category[static_cast<size_t>(i)]) + ",";
+      out += std::string(" ") + name_of(static_cast<Category>(i)) + " " +
+             std::to_string(by_category[static_cast<size_t>(i)]) + ",";
   }
-  out += " small tensors " + std::to_string(std::max<int64_t>(0, stats.in_use - listed)) + "; largest tensors:";
+  out += " small tensors " + std::to_string(std::max<int64_t>(0, stats.in_use - listed)) +
+         "; largest tensors:";
   for (const Large& l : largest) {
-    if (l.bytes) out += " " + std::to_string(l.bytes) + " (" + name_of(static_cast<Category>(l.category)) + ")";
+    if (l.bytes)
+      out +=
+          " " + std::to_string(l.bytes) + " (" + name_of(static_cast<Category>(l.category)) + ")";
   }
   return out;
 }

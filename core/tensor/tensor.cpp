@@ -1,4 +1,5 @@
-// The parts of Tensor that need no op: description, element access, copies between devices and host.
+// The parts of Tensor that need no op: description, element access, copies between devices and
+// host.
 #include <tinytorch/ops/create.h>
 #include <tinytorch/tensor.h>
 
@@ -17,37 +18,49 @@ std::string Shape::str() const {
   return s + "]";
 }
 void Shape::throw_rank(int64_t rank) {
-  throw ShapeError("[Shape] rank " + std::to_string(rank) + ", needed: at most " + std::to_string(kMaxRank));
+  throw ShapeError("[Shape] rank " + std::to_string(rank) + ", needed: at most " +
+                   std::to_string(kMaxRank));
 }
 
-std::string show(const View& v) { return std::string(name_of(v.dtype)) + " " + Shape(v.rank, v.shape.d).str(); }
+std::string show(const View& v) {
+  return std::string(name_of(v.dtype)) + " " + Shape(v.rank, v.shape.d).str();
+}
 
 int wrap_dim(const char* op, int dim, int rank) {
   const int limit = rank == 0 ? 1 : rank;
   if (dim < -limit || dim >= limit)
-    throw ShapeError("[" + std::string(op) + "] dim " + std::to_string(dim) + " of a tensor of rank " + std::to_string(rank) + ", needed: " +
-                     std::to_string(-limit) + " <= dim < " + std::to_string(limit));
+    throw ShapeError("[" + std::string(op) + "] dim " + std::to_string(dim) +
+                     " of a tensor of rank " + std::to_string(rank) +
+                     ", needed: " + std::to_string(-limit) + " <= dim < " + std::to_string(limit));
   return dim < 0 ? dim + limit : dim;
 }
 
-void throw_undefined(const char* op) { throw ValueError("[" + std::string(op) + "] undefined tensor, needed: one with elements"); }
+void throw_undefined(const char* op) {
+  throw ValueError("[" + std::string(op) + "] undefined tensor, needed: one with elements");
+}
 void throw_devices(const char* op, const Tensor& a, const Tensor& b) {
-  throw DeviceError("[" + std::string(op) + "] " + show(view_of(a)) + " on " + device_of(a)->name + " and " + show(view_of(b)) + " on " +
-                    device_of(b)->name + ", needed: one device; move one with to()");
+  throw DeviceError("[" + std::string(op) + "] " + show(view_of(a)) + " on " + device_of(a)->name +
+                    " and " + show(view_of(b)) + " on " + device_of(b)->name +
+                    ", needed: one device; move one with to()");
 }
 void check_floating(const char* op, const Tensor& t) {
   const Dtype d = view_of(t).dtype;
   if (d != Dtype::f32 && d != Dtype::f64)
-    throw DtypeError("[" + std::string(op) + "] " + show(view_of(t)) + ", needed: f32 or f64; convert with to(Dtype::f32)");
+    throw DtypeError("[" + std::string(op) + "] " + show(view_of(t)) +
+                     ", needed: f32 or f64; convert with to(Dtype::f32)");
 }
 void check_sizes(const char* op, const Shape& shape) {
   int64_t n = 1;
   bool overflow = false;
   for (int64_t s : shape) {
-    if (s < 0) throw ShapeError("[" + std::string(op) + "] shape " + shape.str() + ", needed: sizes of at least 0");
+    if (s < 0)
+      throw ShapeError("[" + std::string(op) + "] shape " + shape.str() +
+                       ", needed: sizes of at least 0");
     if (s != 0) overflow |= __builtin_mul_overflow(n, s, &n);
   }
-  if (overflow || n > (INT64_MAX >> 4)) throw ShapeError("[" + std::string(op) + "] shape " + shape.str() + " has more elements than memory can hold");
+  if (overflow || n > (INT64_MAX >> 4))
+    throw ShapeError("[" + std::string(op) + "] shape " + shape.str() +
+                     " has more elements than memory can hold");
 }
 
 bool is_row_major(const View& v) {
@@ -96,7 +109,9 @@ int Tensor::rank() const {
 }
 int64_t Tensor::size(int dim) const {
   check_defined("size", *this);
-  if (impl_->view.rank == 0) throw ShapeError("[size] dim " + std::to_string(dim) + " of a tensor of rank 0, which has no dims");
+  if (impl_->view.rank == 0)
+    throw ShapeError("[size] dim " + std::to_string(dim) +
+                     " of a tensor of rank 0, which has no dims");
   return impl_->view.shape[wrap_dim("size", dim, impl_->view.rank)];
 }
 int64_t Tensor::numel() const {
@@ -114,21 +129,29 @@ bool Tensor::is_contiguous() const {
 int64_t Tensor::storage_offset() const {
   check_defined("storage_offset", *this);
   const View& v = impl_->view;
-  return (v.as<char>() - static_cast<char*>(impl_->storage->block.data)) / static_cast<int64_t>(size_of(v.dtype));
+  return (v.as<char>() - static_cast<char*>(impl_->storage->block.data)) /
+         static_cast<int64_t>(size_of(v.dtype));
 }
 uint32_t Tensor::version() const {
   check_defined("version", *this);
   return impl_->storage->version;
 }
-bool Tensor::shares_storage(const Tensor& o) const { return impl_ && o.impl_ && impl_->storage == o.impl_->storage; }
+bool Tensor::shares_storage(const Tensor& o) const {
+  return impl_ && o.impl_ && impl_->storage == o.impl_->storage;
+}
 
 void* Tensor::data_checked(Dtype wanted) const {
   check_defined("data", *this);
   const View& v = impl_->view;
-  if (v.dtype != wanted) throw DtypeError("[data] " + show(v) + " asked for as " + name_of(wanted) + ", needed: its own dtype");
-  if (!v.contiguous) throw ShapeError("[data] " + show(v) + " is not contiguous; call contiguous() first");
+  if (v.dtype != wanted)
+    throw DtypeError("[data] " + show(v) + " asked for as " + name_of(wanted) +
+                     ", needed: its own dtype");
+  if (!v.contiguous)
+    throw ShapeError("[data] " + show(v) + " is not contiguous; call contiguous() first");
   DeviceState* d = impl_->storage->device;
-  if (!d->host_memory) throw DeviceError("[data] " + show(v) + " lies in the memory of " + d->name + "; copy it with cpu() first");
+  if (!d->host_memory)
+    throw DeviceError("[data] " + show(v) + " lies in the memory of " + d->name +
+                      "; copy it with cpu() first");
   if (!d->synchronous) synchronize(d, current_stream(d));
   return v.data;
 }

@@ -1,4 +1,5 @@
-// Handle, description, bytes: Tensor -> TensorImpl (contains the View that kernels get) -> Storage. Hot paths are inline here.
+// Handle, description, bytes: Tensor -> TensorImpl (contains the View that kernels get) -> Storage.
+// Hot paths are inline here.
 #pragma once
 
 #include <functional>
@@ -43,9 +44,9 @@ void release_node(Node* n) noexcept;  // autograd/node.cpp
 
 struct TensorImpl {
   Refs refs;
-  uint32_t output = 0;      // which output of `link` this is
+  uint32_t output = 0;  // which output of `link` this is
   Storage* storage = nullptr;
-  Node* link = nullptr;     // autograd: null where no gradient is wanted
+  Node* link = nullptr;  // autograd: null where no gradient is wanted
   View view;
 };
 
@@ -91,7 +92,9 @@ inline Tensor make(DeviceState* d, Dtype dtype, int rank, const int64_t* shape) 
   p->view.data = p->storage->block.data;
   return Tensor(p);
 }
-inline Tensor make(DeviceState* d, Dtype dtype, const Shape& shape) { return make(d, dtype, shape.rank(), shape.data()); }
+inline Tensor make(DeviceState* d, Dtype dtype, const Shape& shape) {
+  return make(d, dtype, shape.rank(), shape.data());
+}
 
 inline const View& view_of(const Tensor& t) { return t.impl()->view; }
 inline DeviceState* device_of(const Tensor& t) { return t.impl()->storage->device; }
@@ -102,16 +105,19 @@ inline Tensor make_like(const Tensor& t) {
 
 void record_cross_stream_use(Storage* s, Stream* stream);
 
-// The view of a tensor that is about to be given to a kernel: tells the allocator if another stream than its own uses it.
+// The view of a tensor that is about to be given to a kernel: tells the allocator if another stream
+// than its own uses it.
 TT_INLINE const View& use(const Tensor& t) {
   Storage* s = t.impl()->storage;
   Stream* current = current_stream(s->device);
-  if (TT_UNLIKELY(s->stream != current && !s->device->synchronous)) record_cross_stream_use(s, current);
+  if (TT_UNLIKELY(s->stream != current && !s->device->synchronous))
+    record_cross_stream_use(s, current);
   return t.impl()->view;
 }
 TT_INLINE const View* use_optional(const Tensor& t) { return t.defined() ? &use(t) : nullptr; }
 
-// A view of the same storage, without history: shape and strides may differ, `offset` counts elements from t's first one.
+// A view of the same storage, without history: shape and strides may differ, `offset` counts
+// elements from t's first one.
 Tensor alias(const Tensor& t, const Shape& shape, const Shape& strides, int64_t offset);
 bool is_row_major(const View& v);
 
@@ -122,7 +128,7 @@ TT_INLINE bool same_shape(const View& a, const View& b) {
   return true;
 }
 
-std::string show(const View& v);  // "f32 [2, 3]"
+std::string show(const View& v);                  // "f32 [2, 3]"
 int wrap_dim(const char* op, int dim, int rank);  // negative counts from the end; ShapeError
 
 TT_COLD [[noreturn]] void throw_undefined(const char* op);

@@ -1,5 +1,6 @@
-// Casts between element types: float to int saturates and NaN gives 0, int to int wraps, to bool is x != 0, to bf16 and f16 rounds
-// once to the nearest, ties to even, from any type. All branch-free, so that loops over them vectorise.
+// Casts between element types: float to int saturates and NaN gives 0, int to int wraps, to bool is
+// x != 0, to bf16 and f16 rounds once to the nearest, ties to even, from any type. All branch-free,
+// so that loops over them vectorise.
 #pragma once
 
 #include <tinytorch/dtype.h>
@@ -21,7 +22,8 @@ inline constexpr bool kIsFloat = kSame<T, float> || kSame<T, double>;  // comput
 
 TT_HD float to_float(BFloat16 h) { return bits_as<float>(static_cast<uint32_t>(h.bits) << 16); }
 
-// Normal and subnormal numbers alike: put the bits into a float whose exponent is 112 too low, and multiply that away (exactly).
+// Normal and subnormal numbers alike: put the bits into a float whose exponent is 112 too low, and
+// multiply that away (exactly).
 TT_HD float to_float(Float16 h) {
   const uint32_t magnitude = static_cast<uint32_t>(h.bits & 0x7fff) << 13;
   const uint32_t sign = static_cast<uint32_t>(h.bits & 0x8000) << 16;
@@ -40,7 +42,8 @@ TT_HD BFloat16 to_bf16(float x) {
 TT_HD Float16 to_f16(float x) {
   const uint32_t u = bits_as<uint32_t>(x), magnitude = u & 0x7fffffffu, sign = (u >> 16) & 0x8000u;
   const uint32_t normal = (magnitude - (112u << 23) + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
-  // Adding 1/2 puts the last bit of a float where the last bit of a subnormal half stands; the addition rounds.
+  // Adding 1/2 puts the last bit of a float where the last bit of a subnormal half stands; the
+  // addition rounds.
   const uint32_t subnormal = bits_as<uint32_t>(bits_as<float>(magnitude) + 0.5f) - 0x3f000000u;
   uint32_t r = magnitude < (113u << 23) ? subnormal : normal;
   r = magnitude >= 0x477ff000u ? 0x7c00u : r;
@@ -48,7 +51,8 @@ TT_HD Float16 to_f16(float x) {
   return Float16{static_cast<uint16_t>(r | sign)};
 }
 
-// To float, towards the odd neighbour if inexact: rounding that once more to 16 bits is as good as rounding once.
+// To float, towards the odd neighbour if inexact: rounding that once more to 16 bits is as good as
+// rounding once.
 TT_HD float to_float_odd(double x) {
   const float f = static_cast<float>(x);
   const double back = static_cast<double>(f);
@@ -59,7 +63,8 @@ TT_HD float to_float_odd(double x) {
 }
 TT_HD float to_float_odd(float x) { return x; }
 TT_HD float to_float_odd(int64_t x) {
-  // The low 11 bits, folded into one sticky bit, leave at most 53 significant bits: the conversion to double is exact.
+  // The low 11 bits, folded into one sticky bit, leave at most 53 significant bits: the conversion
+  // to double is exact.
   const int64_t big = (x >> 11 | static_cast<int64_t>((x & 2047) != 0)) * 2048;
   const bool small = (x < (int64_t{1} << 53)) & (x > -(int64_t{1} << 53));
   return to_float_odd(static_cast<double>(small ? x : big));
@@ -82,7 +87,8 @@ struct IntLimits<uint8_t> {
 
 template <class To, class From>
 TT_HD To saturate(From x) {
-  const From low = static_cast<From>(IntLimits<To>::low), high = static_cast<From>(IntLimits<To>::high);
+  const From low = static_cast<From>(IntLimits<To>::low),
+             high = static_cast<From>(IntLimits<To>::high);
   const bool over = x >= high, under = !(x >= low);  // NaN is under
   const From safe = (over | under) ? From(0) : x;
   To r = static_cast<To>(safe);

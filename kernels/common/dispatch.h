@@ -1,5 +1,5 @@
-// From a runtime dtype or word to a type: with_dtype(view.dtype, [&](auto tag) { using T = typename decltype(tag)::Type; ... }).
-// A dtype outside the list does nothing: core has refused it.
+// From a runtime dtype or word to a type: with_dtype(view.dtype, [&](auto tag) { using T = typename
+// decltype(tag)::Type; ... }). A dtype outside the list does nothing: core has refused it.
 #pragma once
 
 #include <tinytorch/backend/params.h>

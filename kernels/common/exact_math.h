@@ -1,5 +1,6 @@
-// The exact forms that need more than one expression: standard library only, no line shared with math.h. E is double (oracle of f32),
-// long double (of f64) or, for arithmetic, a wide integer. Host only.
+// The exact forms that need more than one expression: standard library only, no line shared with
+// math.h. E is double (oracle of f32), long double (of f64) or, for arithmetic, a wide integer.
+// Host only.
 #pragma once
 
 #include <cmath>
@@ -27,7 +28,8 @@ TT_INLINE E gelu_slope(E x) {
   return normal_cdf(x) + x * normal_density(x);
 }
 
-// (1 + tanh(u)) / 2 = sigmoid(2 u): twice the argument of the approximation by Hendrycks and Gimpel (2016), and its slope.
+// (1 + tanh(u)) / 2 = sigmoid(2 u): twice the argument of the approximation by Hendrycks and Gimpel
+// (2016), and its slope.
 template <class E>
 TT_INLINE E gelu_tanh_argument(E x) {
   return 2 * std::sqrt(2 / (4 * std::atan(E(1)))) * (x + E(0.044715L) * x * x * x);

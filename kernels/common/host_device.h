@@ -1,6 +1,8 @@
-// What differs between the host compiler and a device compiler, so that functors are written once. No other file mentions
-// __CUDACC__. Everything of kernels/common lives in the namespace TT_KERNEL_NS, which the build names once per instruction set:
-// nothing here may become a symbol that another instruction set's code could pick up.
+// What differs between the host compiler and a device compiler, so that functors are written once.
+// No other file mentions
+// __CUDACC__. Everything of kernels/common lives in the namespace TT_KERNEL_NS, which the build
+// names once per instruction set: nothing here may become a symbol that another instruction set's
+// code could pick up.
 #pragma once
 
 #include <cstdint>
@@ -59,7 +61,9 @@ TT_HD double sqrt_of(double x) { return __builtin_sqrt(x); }
 TT_HD float fmod_of(float a, float b) { return __builtin_fmodf(a, b); }
 TT_HD double fmod_of(double a, double b) { return __builtin_fmod(a, b); }
 __extension__ typedef unsigned __int128 UInt128;
-TT_HD uint64_t multiply_high(uint64_t a, uint64_t b) { return static_cast<uint64_t>(UInt128{a} * b >> 64); }
+TT_HD uint64_t multiply_high(uint64_t a, uint64_t b) {
+  return static_cast<uint64_t>(UInt128{a} * b >> 64);
+}
 #endif
 
 // a b + c where one or two roundings are equally good: the cheaper of both.

@@ -1,5 +1,6 @@
-// Iteration over Views of one shape with any strides, in row-major order. Offsets and strides count elements. Core has merged and
-// sorted the dims of non-contiguous views, so the innermost dim is the one worth a loop.
+// Iteration over Views of one shape with any strides, in row-major order. Offsets and strides count
+// elements. Core has merged and sorted the dims of non-contiguous views, so the innermost dim is
+// the one worth a loop.
 #pragma once
 
 #include <tinytorch/backend/view.h>
@@ -19,9 +20,10 @@ TT_HD int64_t offset_of(const View& v, int64_t linear) {
   return offset;
 }
 
-// Splits the row-major positions [begin, end) of N views of one shape into pieces of innermost rows and calls
-// f(count, const int64_t (&offsets)[N], const int64_t (&strides)[N]) for each: element i of a piece is at offsets[v] + i strides[v].
-// A rank of 0 is one row of one element. Contiguous views together form a single row.
+// Splits the row-major positions [begin, end) of N views of one shape into pieces of innermost rows
+// and calls f(count, const int64_t (&offsets)[N], const int64_t (&strides)[N]) for each: element i
+// of a piece is at offsets[v] + i strides[v]. A rank of 0 is one row of one element. Contiguous
+// views together form a single row.
 template <int N, class F>
 TT_INLINE void for_each_row(const View* const (&views)[N], int64_t begin, int64_t end, F&& f) {
   if (begin >= end) return;
@@ -66,13 +68,14 @@ TT_INLINE void for_each_row(const View* const (&views)[N], int64_t begin, int64_
 template <int N, class F>
 TT_INLINE void for_each_element(const View* const (&views)[N], F&& f) {
   int64_t position = 0;
-  for_each_row(views, 0, views[0]->numel, [&](int64_t count, const int64_t (&offsets)[N], const int64_t (&strides)[N]) {
-    for (int64_t i = 0; i < count; ++i, ++position) {
-      int64_t at[N];
-      for (int v = 0; v < N; ++v) at[v] = offsets[v] + i * strides[v];
-      f(position, at);
-    }
-  });
+  for_each_row(views, 0, views[0]->numel,
+               [&](int64_t count, const int64_t(&offsets)[N], const int64_t(&strides)[N]) {
+                 for (int64_t i = 0; i < count; ++i, ++position) {
+                   int64_t at[N];
+                   for (int v = 0; v < N; ++v) at[v] = offsets[v] + i * strides[v];
+                   f(position, at);
+                 }
+               });
 }
 
 }  // namespace tinytorch::TT_KERNEL_NS

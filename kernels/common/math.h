@@ -1,6 +1,7 @@
-// exp, log, log1p, expm1, tanh and what stands on them, from fma and bit operations: no libm and no branch, so that loops over them
-// vectorise. T is float or double. Polynomials are interpolated at Chebyshev nodes on the reduced interval; every result is within
-// 4 ulp (tests/kernels/test_functors.cpp), subnormal results, infinities and NaN included.
+// exp, log, log1p, expm1, tanh and what stands on them, from fma and bit operations: no libm and no
+// branch, so that loops over them vectorise. T is float or double. Polynomials are interpolated at
+// Chebyshev nodes on the reduced interval; every result is within 4 ulp
+// (tests/kernels/test_functors.cpp), subnormal results, infinities and NaN included.
 #pragma once
 
 #include "kernels/common/host_device.h"
@@ -16,9 +17,11 @@ struct FloatBits<float> {
   static constexpr int kMantissa = 23, kBias = 127;
   // Adding it rounds to an integer n; the low bits are then n + 2 kBias.
   static constexpr float kRound = 0x1.8p23f + 254;
-  static constexpr float kAppend = 0x1p23f;    // its low bits hold an unsigned integer
-  static constexpr float kLn2High = 0x1.62ep-1f, kLn2Low = 0x1.0bfbe8p-15f;  // their sum; n kLn2High is exact
-  static constexpr float kExpMax = 89, kExpMin = -110;  // beyond: infinity; zero, also if multiplied by 64
+  static constexpr float kAppend = 0x1p23f;  // its low bits hold an unsigned integer
+  static constexpr float kLn2High = 0x1.62ep-1f,
+                         kLn2Low = 0x1.0bfbe8p-15f;  // their sum; n kLn2High is exact
+  static constexpr float kExpMax = 89,
+                         kExpMin = -110;  // beyond: infinity; zero, also if multiplied by 64
   static constexpr UInt kSqrtHalf = 0x3f3504f3u;
   static constexpr float kMinNormal = 0x1p-126f;
 };
@@ -94,9 +97,10 @@ TT_HD float exp_polynomial(float r) {  // (e^r - 1 - r) / r^2, |r| <= ln 2 / 2
   return horner(r, 0x1p-1f, 0x1.5554dcp-3f, 0x1.555518p-5f, 0x1.120be2p-7f, 0x1.6d117cp-10f);
 }
 TT_HD double exp_polynomial(double r) {
-  return horner(r, 0x1.0p-1, 0x1.5555555555557p-3, 0x1.5555555555556p-5, 0x1.11111111100bep-7, 0x1.6c16c16c162c3p-10,
-                0x1.a01a01abf85abp-13, 0x1.a01a01a6e1e2ap-16, 0x1.71de01fdbf9cap-19, 0x1.27e4db46cddd1p-22,
-                0x1.af4e554377204p-26, 0x1.1f7340dbc337ep-29);
+  return horner(r, 0x1.0p-1, 0x1.5555555555557p-3, 0x1.5555555555556p-5, 0x1.11111111100bep-7,
+                0x1.6c16c16c162c3p-10, 0x1.a01a01abf85abp-13, 0x1.a01a01a6e1e2ap-16,
+                0x1.71de01fdbf9cap-19, 0x1.27e4db46cddd1p-22, 0x1.af4e554377204p-26,
+                0x1.1f7340dbc337ep-29);
 }
 
 // e^x = 2^n (1 + m), |m| < 0.42; the low bits of `rounded` hold n + 2 kBias.
@@ -105,7 +109,8 @@ struct ExpParts {
   T m;
   typename FloatBits<T>::UInt rounded;
 };
-// Of x + low, x inside [kExpMin, kExpMax]; |low| is at most an ulp of x. Without low it is not added, for + 0 costs an instruction.
+// Of x + low, x inside [kExpMin, kExpMax]; |low| is at most an ulp of x. Without low it is not
+// added, for + 0 costs an instruction.
 template <class T, class... Low>
 TT_HD ExpParts<T> exp_parts(T x, Low... low) {
   using B = FloatBits<T>;
@@ -115,7 +120,8 @@ TT_HD ExpParts<T> exp_parts(T x, Low... low) {
   return {fma_fast(r * r, exp_polynomial(r), r), bits_as<typename B::UInt>(rounded)};
 }
 
-// 2^n x, in two factors, for 2^n itself may be too large or subnormal; only the last multiplication can round.
+// 2^n x, in two factors, for 2^n itself may be too large or subnormal; only the last multiplication
+// can round.
 template <class T>
 TT_HD T apply_power(T x, typename FloatBits<T>::UInt rounded) {
   using B = FloatBits<T>;
@@ -125,10 +131,12 @@ TT_HD T apply_power(T x, typename FloatBits<T>::UInt rounded) {
   return x * bits_as<T>(half) * bits_as<T>(other);
 }
 
-// Bounds of exp's argument by comparing bits: two instructions where floats would take a dozen. A NaN becomes a number.
+// Bounds of exp's argument by comparing bits: two instructions where floats would take a dozen. A
+// NaN becomes a number.
 TT_HD float clamp_exponent(float x) {
   const int32_t i = bits_as<int32_t>(x), high = bits_as<int32_t>(FloatBits<float>::kExpMax);
-  const uint32_t u = static_cast<uint32_t>(i < high ? i : high), low = bits_as<uint32_t>(FloatBits<float>::kExpMin);
+  const uint32_t u = static_cast<uint32_t>(i < high ? i : high),
+                 low = bits_as<uint32_t>(FloatBits<float>::kExpMin);
   return bits_as<float>(u < low ? u : low);
 }
 TT_HD double clamp_exponent(double x) {
@@ -171,7 +179,8 @@ TT_HD T expm1_of_positive(T x) {
   using B = FloatBits<T>;
   using U = typename B::UInt;
   const ExpParts<T> e = exp_parts(x);
-  const T scale = bits_as<T>(static_cast<U>((e.rounded << B::kMantissa) - (U{B::kBias} << B::kMantissa)));
+  const T scale =
+      bits_as<T>(static_cast<U>((e.rounded << B::kMantissa) - (U{B::kBias} << B::kMantissa)));
   return fma_fast(scale, e.m, scale - T(1));
 }
 
@@ -191,7 +200,8 @@ TT_HD LogParts<T> log_parts(T x) {
   const bool subnormal = x < B::kMinNormal;
   const U u = bits_as<U>(subnormal ? x * B::kAppend : x) - B::kSqrtHalf + (kOffset << B::kMantissa);
   const T k = bits_as<T>(static_cast<U>((u >> B::kMantissa) | bits_as<U>(B::kAppend))) -
-              (B::kAppend + static_cast<T>(kOffset)) - (subnormal ? static_cast<T>(B::kMantissa) : T(0));
+              (B::kAppend + static_cast<T>(kOffset)) -
+              (subnormal ? static_cast<T>(B::kMantissa) : T(0));
   return {k, bits_as<T>(static_cast<U>((u & kMask) + B::kSqrtHalf)) - T(1)};
 }
 
@@ -200,15 +210,17 @@ TT_HD float atanh_polynomial(float z) {
   return horner(z, 0x1.555556p-1f, 0x1.9998d4p-2f, 0x1.24c926p-2f, 0x1.bc8cf8p-3f, 0x1.dba26p-3f);
 }
 TT_HD double atanh_polynomial(double z) {
-  return horner(z, 0x1.5555555555555p-1, 0x1.999999999999cp-2, 0x1.2492492491fe8p-2, 0x1.c71c71c77e0f7p-3, 0x1.745d1724e5b21p-3,
-                0x1.3b13b7c41e111p-3, 0x1.11103f2bddc9fp-3, 0x1.e2046677f3c39p-4, 0x1.ad46f379b316dp-4, 0x1.9739afdde0110p-4,
-                0x1.0371f75936f6fp-4, 0x1.37efaea22dc4bp-3);
+  return horner(z, 0x1.5555555555555p-1, 0x1.999999999999cp-2, 0x1.2492492491fe8p-2,
+                0x1.c71c71c77e0f7p-3, 0x1.745d1724e5b21p-3, 0x1.3b13b7c41e111p-3,
+                0x1.11103f2bddc9fp-3, 0x1.e2046677f3c39p-4, 0x1.ad46f379b316dp-4,
+                0x1.9739afdde0110p-4, 0x1.0371f75936f6fp-4, 0x1.37efaea22dc4bp-3);
 }
 
 // The logarithm of 2^k (1 + f).
 TT_HD float log_of_parts(float k, float f) {
-  const float p = horner(f, 0x1.555554p-2f, -0x1.fffffcp-3f, 0x1.999d5ap-3f, -0x1.555b4ap-3f, 0x1.23d21ap-3f, -0x1.fcf4c6p-4f,
-                         0x1.dea282p-4f, -0x1.d635bcp-4f, 0x1.1d8ea6p-4f);
+  const float p =
+      horner(f, 0x1.555554p-2f, -0x1.fffffcp-3f, 0x1.999d5ap-3f, -0x1.555b4ap-3f, 0x1.23d21ap-3f,
+             -0x1.fcf4c6p-4f, 0x1.dea282p-4f, -0x1.d635bcp-4f, 0x1.1d8ea6p-4f);
   const float f2 = f * f;
   const float tail = fma_fast(f2 * f, p, fma_fast(-0.5f, f2, k * FloatBits<float>::kLn2Low));
   return fma_fast(k, FloatBits<float>::kLn2High, f + tail);
@@ -216,8 +228,9 @@ TT_HD float log_of_parts(float k, float f) {
 TT_HD double log_of_parts(double k, double f) {
   // log(1 + f) = f - f^2/2 + s (f^2/2 + s^2 R(s^2)) with s = f / (2 + f), from 2 s = f - s f.
   const double s = f / (2 + f), z = s * s, half = 0.5 * f * f;
-  const double r = horner(z, 0x1.5555555555558p-1, 0x1.9999999995273p-2, 0x1.2492492dfd86cp-2, 0x1.c71c62d5e53e0p-3,
-                          0x1.7462b91b8df65p-3, 0x1.39fdcceb4bb45p-3, 0x1.2b5f68a50d903p-3);
+  const double r = horner(z, 0x1.5555555555558p-1, 0x1.9999999995273p-2, 0x1.2492492dfd86cp-2,
+                          0x1.c71c62d5e53e0p-3, 0x1.7462b91b8df65p-3, 0x1.39fdcceb4bb45p-3,
+                          0x1.2b5f68a50d903p-3);
   const double tail = fma_fast(s, fma_fast(z, r, half), k * FloatBits<double>::kLn2Low) - half;
   return fma_fast(k, FloatBits<double>::kLn2High, f + tail);
 }

@@ -1,13 +1,14 @@
-// erf, gelu and its gradients, pow. Where an exponential multiplies the argument's rounding error (gelu of -12, pow to 1e300) the
-// exponent is carried as a Pair; forms whose terms cancel compute f32 in double. See math.h for the conventions.
+// erf, gelu and its gradients, pow. Where an exponential multiplies the argument's rounding error
+// (gelu of -12, pow to 1e300) the exponent is carried as a Pair; forms whose terms cancel compute
+// f32 in double. See math.h for the conventions.
 #pragma once
 
 #include "kernels/common/math.h"
 
 namespace tinytorch::TT_KERNEL_NS {
 
-// Polynomials in t = (y - K) / (y + K), after Shepherd and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc(x)" (1981),
-// with functions, intervals and coefficients of our own.
+// Polynomials in t = (y - K) / (y + K), after Shepherd and Laframboise, "Chebyshev approximation of
+// (1 + 2x) exp(x^2) erfc(x)" (1981), with functions, intervals and coefficients of our own.
 
 // e^(y^2) erfc(y) for y in [0.75, 4] or [0.75, 6].
 TT_HD float erfcx_of(float y) {
@@ -40,7 +41,8 @@ TT_HD double scaled_normal_tail(double a) {
                     0x1.1f15b880577bfp-31, 0x1.b6a0293a9881ap-31);
 }
 
-// a e^(a^2/2) (1 - Phi(a)) for a in [1, 14.5] or [1, 39]. The factor a = 3 (1 + t) / (1 - t) is in the polynomial.
+// a e^(a^2/2) (1 - Phi(a)) for a in [1, 14.5] or [1, 39]. The factor a = 3 (1 + t) / (1 - t) is in
+// the polynomial.
 TT_HD float gelu_tail(float a) {
   const float t = (a - 3.0f) / (a + 3.0f);
   return horner(t, 0x1.754a76p-2f, 0x1.c20d2ep-4f, -0x1.1e04a4p-3f, 0x1.76480ap-4f, -0x1.d8d51cp-6f,
@@ -48,14 +50,13 @@ TT_HD float gelu_tail(float a) {
 }
 TT_HD double gelu_tail(double a) {
   const double t = (a - 3.0) / (a + 3.0);
-  return horner(t, 0x1.754a751a56f4ap-2, 0x1.c20d2f0038062p-4, -0x1.1e048ed1677c9p-3,
-                0x1.764817ebefd3ep-4, -0x1.d8e3f85f9cc45p-6, -0x1.c97936f5e736bp-10,
-                0x1.0626a7b21a75dp-8, -0x1.31f4e98a5b086p-17, -0x1.556add4330f86p-11,
-                -0x1.ac929e240203ep-15, 0x1.e913068c228bcp-14, 0x1.12f5b54b96d9cp-15,
-                -0x1.1cb65c8e0ap-16, -0x1.950e420059978p-17, 0x1.c6a444e8d8a55p-25,
-                0x1.7d8629430fa13p-19, 0x1.483f5cf80282p-20, -0x1.01c5dd351b9e1p-23,
-                -0x1.7770343c5e081p-21, -0x1.5e6a2bbea1f44p-23, 0x1.73c327f953dffp-22,
-                -0x1.6e347e27fd203p-24);
+  return horner(
+      t, 0x1.754a751a56f4ap-2, 0x1.c20d2f0038062p-4, -0x1.1e048ed1677c9p-3, 0x1.764817ebefd3ep-4,
+      -0x1.d8e3f85f9cc45p-6, -0x1.c97936f5e736bp-10, 0x1.0626a7b21a75dp-8, -0x1.31f4e98a5b086p-17,
+      -0x1.556add4330f86p-11, -0x1.ac929e240203ep-15, 0x1.e913068c228bcp-14, 0x1.12f5b54b96d9cp-15,
+      -0x1.1cb65c8e0ap-16, -0x1.950e420059978p-17, 0x1.c6a444e8d8a55p-25, 0x1.7d8629430fa13p-19,
+      0x1.483f5cf80282p-20, -0x1.01c5dd351b9e1p-23, -0x1.7770343c5e081p-21, -0x1.5e6a2bbea1f44p-23,
+      0x1.73c327f953dffp-22, -0x1.6e347e27fd203p-24);
 }
 
 // z = x^2 in [0, 1]: (Phi(x) - 1/2) / x.
@@ -72,12 +73,14 @@ TT_HD double normal_polynomial(double z) {
 
 // z = x^2 in [0, 9/16]: erf(x) / x.
 TT_HD float erf_polynomial(float z) {
-  return horner(z, 0x1.20dd74p+0f, -0x1.81273ap-2f, 0x1.ce2ae2p-4f, -0x1.b7aaap-6f, 0x1.4f3d08p-8f, -0x1.623bfp-11f);
+  return horner(z, 0x1.20dd74p+0f, -0x1.81273ap-2f, 0x1.ce2ae2p-4f, -0x1.b7aaap-6f, 0x1.4f3d08p-8f,
+                -0x1.623bfp-11f);
 }
 TT_HD double erf_polynomial(double z) {
-  return horner(z, 0x1.20dd750429b6dp+0, -0x1.812746b0379e7p-2, 0x1.ce2f21a042bc6p-4, -0x1.b82ce31287ce6p-6,
-                0x1.565bcd0e2c679p-8, -0x1.c02db3ec9fd99p-11, 0x1.f9a32306e0932p-14, -0x1.f4d1d6286861cp-17,
-                0x1.b9dae461077e7p-20, -0x1.5ec0e0bec99f7p-23, 0x1.ef41d2b29a3a8p-27, -0x1.05364c48fa2d3p-30);
+  return horner(z, 0x1.20dd750429b6dp+0, -0x1.812746b0379e7p-2, 0x1.ce2f21a042bc6p-4,
+                -0x1.b82ce31287ce6p-6, 0x1.565bcd0e2c679p-8, -0x1.c02db3ec9fd99p-11,
+                0x1.f9a32306e0932p-14, -0x1.f4d1d6286861cp-17, 0x1.b9dae461077e7p-20,
+                -0x1.5ec0e0bec99f7p-23, 0x1.ef41d2b29a3a8p-27, -0x1.05364c48fa2d3p-30);
 }
 
 template <class T>
@@ -115,7 +118,8 @@ TT_HD T gelu_of(T x) {
 // Phi(x) + x phi(x). Its terms cancel at x = -0.75, so float is computed in double.
 TT_HD double gelu_slope(double x) {
   const NormalTail<double> tail = normal_tail(abs_of(x));
-  const double change = tail.decay.times(scaled_normal_tail(tail.a) - tail.a * 0x1.9884533d43651p-2);
+  const double change =
+      tail.decay.times(scaled_normal_tail(tail.a) - tail.a * 0x1.9884533d43651p-2);
   const double r = x < 0 ? change : 1 - change;
   return abs_of(x) == kInfinity<double> ? kNaN<double> : r;
 }
@@ -125,7 +129,8 @@ template <class T>
 struct GeluTanh;
 template <>
 struct GeluTanh<float> {
-  static constexpr Pair<float> kCubic{0x1.6e4e26p-5f, 0x1.a9003ep-30f}, kScale{0x1.988454p+0f, -0x1.857936p-25f};
+  static constexpr Pair<float> kCubic{0x1.6e4e26p-5f, 0x1.a9003ep-30f},
+      kScale{0x1.988454p+0f, -0x1.857936p-25f};
   static constexpr float kLimit = 11;  // e^(-t) is 0 from here on
 };
 template <>
@@ -170,7 +175,8 @@ TT_HD double gelu_tanh_slope(double x) {
 
 // ---- pow
 
-// The logarithm of 2^k (1 + f) to about 2^-64. Leading terms of 2 atanh(s) = 2 s + s z (2/3 + z R(z)), z = s^2, are Pairs.
+// The logarithm of 2^k (1 + f) to about 2^-64. Leading terms of 2 atanh(s) = 2 s + s z (2/3 + z
+// R(z)), z = s^2, are Pairs.
 TT_HD Pair<double> log_pair(double k, double f) {
   const double d = 2 + f, d_low = f - (d - 2), inverse = 1 / d;
   const double s = f * inverse;
@@ -178,8 +184,9 @@ TT_HD Pair<double> log_pair(double k, double f) {
   const double s_low = ((f - back.high) - back.low - s * d_low) * inverse;
   Pair<double> z = product_exact(s, s);
   z.low += 2 * s * s_low;
-  const double r = horner(z.high, 0x1.999999999999fp-2, 0x1.249249248e4d8p-2, 0x1.c71c71d7fbbacp-3, 0x1.745d09e3d8241p-3,
-                          0x1.3b18bc82cc745p-3, 0x1.1018374c7f117p-3, 0x1.087e4945615c6p-3);
+  const double r = horner(z.high, 0x1.999999999999fp-2, 0x1.249249248e4d8p-2, 0x1.c71c71d7fbbacp-3,
+                          0x1.745d09e3d8241p-3, 0x1.3b18bc82cc745p-3, 0x1.1018374c7f117p-3,
+                          0x1.087e4945615c6p-3);
   Pair<double> c = sum_of_ordered(0x1.5555555555555p-1, z.high * r);
   c.low += 0x1.5555555555555p-55;
   Pair<double> q = product_exact(z.high, c.high);
@@ -211,11 +218,12 @@ TT_HD float pow_of_positive(float a, float b) {
 template <class T>
 TT_HD T pow_of(T x, T y) {
   const T a = abs_of(x);
-  // An exponent of 2^66 already takes the number next to 1 out of range; a larger one would overflow on the way.
+  // An exponent of 2^66 already takes the number next to 1 out of range; a larger one would
+  // overflow on the way.
   const T limit = T(0x1p66), up = y > limit ? limit : y, exponent = up < -limit ? -limit : up;
   T r = pow_of_positive(a, exponent);
   const bool integer = floor_of(y) == y, odd = integer & (floor_of(y * T(0.5)) != y * T(0.5));
-  r = ((x < T(0)) & (a < kInfinity<T>) & !integer) ? kNaN<T> : r;
+  r = ((x < T(0)) & (a < kInfinity<T>)&!integer) ? kNaN<T> : r;
   r = odd ? with_sign_of(r, x) : r;  // NaN is no odd integer and stays what it is
   return ((x == T(1)) | (y == T(0))) ? T(1) : r;
 }

@@ -268,7 +268,8 @@ void correlate(KernelContext& context, const Correlation<T>& c) {
   T* slot_data = reinterpret_cast<T*>(scratch.as<char>() + offset_bytes);
   parallel_for_slots(context, tasks, slots, [&](int64_t task, int slot) {
     T* data = slot_data + slot * slot_elements;
-    for (int64_t unit = task_begin(plan.units, task, tasks); unit < task_begin(plan.units, task + 1, tasks); ++unit) {
+    const int64_t end = task_begin(plan.units, task + 1, tasks);
+    for (int64_t unit = task_begin(plan.units, task, tasks); unit < end; ++unit) {
       const int64_t band = unit % plan.bands, group = unit / plan.bands % c.groups, part = unit / plan.bands / c.groups;
       const int64_t image = part * plan.images_at_once, images = smaller(plan.images_at_once, c.images - image);
       const int64_t y0 = band * plan.band_rows, rows = smaller(plan.band_rows, c.y.out - y0);

@@ -160,7 +160,8 @@ void sum_part(const Correlation<T>& c, const WeightPlan<T>& plan, const int64_t*
   const int64_t c0 = split * plan.split_channels(c), c1 = smaller(c.channels, c0 + plan.split_channels(c));
   const int64_t in_image = c.y.out * c.x.out;
   bool first = true;
-  for (int64_t i = task_begin(groups_of_images, part, plan.parts); i < task_begin(groups_of_images, part + 1, plan.parts); ++i) {
+  const int64_t end = task_begin(groups_of_images, part + 1, plan.parts);
+  for (int64_t i = task_begin(groups_of_images, part, plan.parts); i < end; ++i) {
     const int64_t image = i * plan.images_at_once, images = smaller(plan.images_at_once, c.images - image);
     for (int64_t y0 = 0; y0 < c.y.out; y0 += plan.band_rows) {
       const int64_t rows = smaller(plan.band_rows, c.y.out - y0), pixels = images * rows * c.x.out;

@@ -137,7 +137,8 @@ void gemm_batch(KernelContext& context, const Gemm<T>& g, int64_t batch, int64_t
   }
   const int64_t tasks = tasks_for(static_cast<int64_t>(flops * static_cast<double>(batch)), 2 * kGrainFlops, smaller<int64_t>(batch, 64));
   parallel_for(context, tasks, [&](int64_t task) {
-    for (int64_t i = task_begin(batch, task, tasks); i < task_begin(batch, task + 1, tasks); ++i) one(i);
+    const int64_t end = task_begin(batch, task + 1, tasks);
+    for (int64_t i = task_begin(batch, task, tasks); i < end; ++i) one(i);
   });
 }
 

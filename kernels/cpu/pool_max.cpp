@@ -54,25 +54,27 @@ void max_line(const PoolShape& s, const T* in, int64_t y, T* out, int64_t* indic
   }
 }
 
-// The commonest window, 2x2 at stride 2 without padding: all four taps of an output at once. `place` is that of top[0].
-template <class T, class I>
-void max_two_by_two_line(const T* top, int64_t width, I place, int64_t count, T* out, int64_t* indices) {
-  const T* bottom = top + width;
-  const I down = static_cast<I>(width);
-  for (int64_t x = 0; x < count; ++x) {
-    const I at = static_cast<I>(2 * x);
-    T best = top[2 * x];
-    I where = at;
-    const auto tap = [&](T v, I v_at) {
-      const bool take = !(v <= best) && best == best;
-      best = take ? v : best;
-      where = take ? v_at : where;
-    };
-    tap(top[2 * x + 1], at + 1);
-    tap(bottom[2 * x], at + down);
-    tap(bottom[2 * x + 1], at + down + 1);
-    out[x] = best;
-    indices[x] = place + where;
+// The commonest window, 2x2 at stride 2 without padding, for planes with lines too short for vectors.
+template <class T>
+void max_two_by_two(const PoolShape& s, const T* in, T* __restrict out, int64_t* __restrict indices) {
+  const int64_t width = s.x.in, count = s.x.out;
+  for (int64_t y = 0; y < s.y.out; ++y) {
+    for (int64_t x = 0; x < count; ++x) {
+      const int64_t first = 2 * y * width + 2 * x;
+      T best = in[first];
+      int64_t where = first;
+      const auto tap = [&](int64_t at) {
+        const T v = in[at];
+        const bool take = !(v <= best) && best == best;
+        best = take ? v : best;
+        where = take ? at : where;
+      };
+      tap(first + 1);
+      tap(first + width);
+      tap(first + width + 1);
+      *out++ = best;
+      *indices++ = where;
+    }
   }
 }
 
@@ -102,21 +104,14 @@ void max_planes(KernelContext& context, const View& out, const View& indices, co
   const PoolShape s = pool_shape(out, in, p);
   const bool narrow = s.narrow();
   const auto plain = [](const PoolAxis& a) { return a.kernel == 2 && a.stride == 2 && a.padding == 0 && a.dilation == 1; };
-  const bool two_by_two = plain(s.y) && plain(s.x);
+  const bool two_by_two = plain(s.y) && plain(s.x) && s.x.out < 16;
   for_planes(context, s, bytes_of(in) + bytes_of(out) + bytes_of(indices), [&](int64_t plane) {
     const T* from = in.as<T>() + plane * s.in_plane();
-    for (int64_t y = 0; y < s.y.out; ++y) {
-      const int64_t at = plane * s.out_plane() + y * s.x.out;
-      T* to = out.as<T>() + at;
-      int64_t* places = indices.as<int64_t>() + at;
-      if (two_by_two) {
-        const int64_t top = 2 * y * s.x.in;
-        max_two_by_two_line<T, I>(from + top, s.x.in, static_cast<I>(top), s.x.out, to, places);
-      } else if (narrow) {
-        max_narrow_line<T>(s, from, y, to, places);
-      } else {
-        max_line<T, I>(s, from, y, to, places);
-      }
+    T* to = out.as<T>() + plane * s.out_plane();
+    int64_t* places = indices.as<int64_t>() + plane * s.out_plane();
+    if (two_by_two) return max_two_by_two(s, from, to, places);
+    for (int64_t y = 0; y < s.y.out; ++y, to += s.x.out, places += s.x.out) {
+      narrow ? max_narrow_line<T>(s, from, y, to, places) : max_line<T, I>(s, from, y, to, places);
     }
   });
 }

@@ -62,7 +62,8 @@ template <class F>
 TT_INLINE void for_planes(KernelContext& context, const PoolShape& s, int64_t bytes, const F& f) {
   const int64_t tasks = tasks_for(bytes, cpu::kGrainBytes, smaller<int64_t>(s.planes, 64));
   parallel_for(context, tasks, [&](int64_t task) {
-    for (int64_t plane = task_begin(s.planes, task, tasks); plane < task_begin(s.planes, task + 1, tasks); ++plane) f(plane);
+    const int64_t end = task_begin(s.planes, task + 1, tasks);
+    for (int64_t plane = task_begin(s.planes, task, tasks); plane < end; ++plane) f(plane);
   });
 }
 

@@ -31,10 +31,12 @@ void apply(KernelContext& context, BinaryOp op, const View& out, const View& a, 
   if constexpr (kTakes<types, T>) {
     using E = Wide<T>;
     using R = decltype(Word::fast(T(), T()));
-    const bool divides = kIsInteger<T> && (op == BinaryOp::floor_divide || op == BinaryOp::remainder);
+    const bool divides =
+        kIsInteger<T> && (op == BinaryOp::floor_divide || op == BinaryOp::remainder);
     for_each_element<3>({&out, &a, &b}, [&](int64_t position, const int64_t(&at)[3]) {
       const T x = a.as<T>()[at[1]], y = b.as<T>()[at[2]];
-      if (divides && y == T(0)) report_value_error(context, ValueErrorKind::zero_divisor, position, 0, 0);
+      if (divides && y == T(0))
+        report_value_error(context, ValueErrorKind::zero_divisor, position, 0, 0);
       out.as<R>()[at[0]] = narrow<R>(Word::exact(static_cast<E>(x), static_cast<E>(y)));
     });
   }

@@ -14,7 +14,8 @@ void fill(KernelContext&, const View& out, ScalarValue value) {
     } else {
       element = store_exact<T>(static_cast<long double>(value.f));
     }
-    for_each_element<1>({&out}, [&](int64_t, const int64_t(&at)[1]) { out.as<T>()[at[0]] = element; });
+    for_each_element<1>({&out},
+                        [&](int64_t, const int64_t(&at)[1]) { out.as<T>()[at[0]] = element; });
   });
 }
 

@@ -1,5 +1,5 @@
-// Rows that follow indices (i64). x is [outer, n, inner]. An index outside [0, n) is reported with its place in the index tensor,
-// nothing is read or written for it, and the output there is 0.
+// Rows that follow indices (i64). x is [outer, n, inner]. An index outside [0, n) is reported with
+// its place in the index tensor, nothing is read or written for it, and the output there is 0.
 #include "kernels/reference/wide.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -13,7 +13,9 @@ bool valid(KernelContext& context, const View& index, int64_t position, int64_t 
 }
 
 // Position in a row-major [outer, n, inner].
-int64_t at(const View& v, int64_t o, int64_t j, int64_t i) { return (o * v.shape[1] + j) * v.shape[2] + i; }
+int64_t at(const View& v, int64_t o, int64_t j, int64_t i) {
+  return (o * v.shape[1] + j) * v.shape[2] + i;
+}
 
 // f(o, j, i) for every element of a [outer, m, inner].
 template <class F>
@@ -25,7 +27,8 @@ void for_each(const View& v, F f) {
   }
 }
 
-// out[o, row(o, j, i), i] += src[o, j, i] where row gives a valid row or -1. Sums are kept in the wide type until all is added.
+// out[o, row(o, j, i), i] += src[o, j, i] where row gives a valid row or -1. Sums are kept in the
+// wide type until all is added.
 template <class Row>
 void add_rows(KernelContext& context, const View& out, const View& src, Row row) {
   with_numeric(out.dtype, [&](auto tag) {

@@ -1,5 +1,6 @@
-// Declares the required rows of kernels.def for the reference, the oracle of all tests: slow, obvious, and computed in a wider type
-// with the standard library only, so that comparing with it proves something. It has no optional row; core composes those.
+// Declares the required rows of kernels.def for the reference, the oracle of all tests: slow,
+// obvious, and computed in a wider type with the standard library only, so that comparing with it
+// proves something. It has no optional row; core composes those.
 #pragma once
 
 #include <tinytorch/backend/backend.h>

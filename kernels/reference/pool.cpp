@@ -1,5 +1,6 @@
-// Pooling over windows of [N, C, H, W]. Padding is never a maximum; in an average it counts 0, and counts at all only with
-// count_include_pad (then also where it ends: a window is cut off at the padded image's border).
+// Pooling over windows of [N, C, H, W]. Padding is never a maximum; in an average it counts 0, and
+// counts at all only with count_include_pad (then also where it ends: a window is cut off at the
+// padded image's border).
 #include "kernels/reference/wide.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -10,10 +11,16 @@ struct Pool {
   const Pool2dParams& p;
 
   Pool(const View& x, const View& y, const Pool2dParams& params)
-      : planes(x.shape[0] * x.shape[1]), size{x.shape[2], x.shape[3]}, out{y.shape[2], y.shape[3]}, p(params) {}
+      : planes(x.shape[0] * x.shape[1]),
+        size{x.shape[2], x.shape[3]},
+        out{y.shape[2], y.shape[3]},
+        p(params) {}
 
-  // Position in dim d (0 rows, 1 columns) that output position o meets at window position i; it may lie outside.
-  int64_t at(int d, int64_t o, int64_t i) const { return o * p.stride[d] - p.padding[d] + i * p.dilation[d]; }
+  // Position in dim d (0 rows, 1 columns) that output position o meets at window position i; it may
+  // lie outside.
+  int64_t at(int d, int64_t o, int64_t i) const {
+    return o * p.stride[d] - p.padding[d] + i * p.dilation[d];
+  }
   bool inside(int d, int64_t position) const { return position >= 0 && position < size[d]; }
 
   // f(row, column) for every element of the window that lies inside the image, row by row.
@@ -49,7 +56,8 @@ struct Pool {
 
 }  // namespace
 
-void max_pool2d(KernelContext&, const View& out, const View& indices, const View& x, const Pool2dParams& p) {
+void max_pool2d(KernelContext&, const View& out, const View& indices, const View& x,
+                const Pool2dParams& p) {
   const Pool s(x, out, p);
   with_float(x.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
@@ -60,12 +68,14 @@ void max_pool2d(KernelContext&, const View& out, const View& indices, const View
       int64_t where = -1;
       s.window(oy, ox, [&](int64_t row, int64_t column) {
         const int64_t here = row * s.size[1] + column;
-        if (where >= 0 && (best != best || !(image[here] != image[here] || image[here] > best))) return;
+        if (where >= 0 && (best != best || !(image[here] != image[here] || image[here] > best)))
+          return;
         best = image[here];
         where = here;
       });
       out.as<T>()[next] = best;
-      indices.as<int64_t>()[next++] = where < 0 ? 0 : where;  // nothing but padding: a valid place all the same
+      indices.as<int64_t>()[next++] =
+          where < 0 ? 0 : where;  // nothing but padding: a valid place all the same
     });
   });
 }
@@ -79,7 +89,8 @@ void avg_pool2d(KernelContext&, const View& out, const View& x, const Pool2dPara
     s.for_each_output([&](int64_t plane, int64_t oy, int64_t ox) {
       const T* image = x.as<T>() + plane * s.size[0] * s.size[1];
       E sum = 0;
-      s.window(oy, ox, [&](int64_t row, int64_t column) { sum += image[row * s.size[1] + column]; });
+      s.window(oy, ox,
+               [&](int64_t row, int64_t column) { sum += image[row * s.size[1] + column]; });
       const int64_t divisor = s.divisor(oy, ox);
       out.as<T>()[next++] = narrow<T>(divisor ? sum / divisor : E(0));
     });

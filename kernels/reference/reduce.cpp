@@ -1,4 +1,5 @@
-// reduce and arg_reduce. In `reduce` the output is a view of the input's shape with stride 0 in the reduced dims.
+// reduce and arg_reduce. In `reduce` the output is a view of the input's shape with stride 0 in the
+// reduced dims.
 #include "kernels/reference/wide.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -37,7 +38,8 @@ struct DimSet {
 };
 
 template <class T>
-T reduce_one(ReduceOp op, const T* in, const View& shape, const DimSet& reduced, const ReduceParams& p) {
+T reduce_one(ReduceOp op, const T* in, const View& shape, const DimSet& reduced,
+             const ReduceParams& p) {
   if (op == ReduceOp::sum) {
     Wide<T> sum = 0;
     for (int64_t j = 0; j < reduced.numel; ++j) sum += in[reduced.offset(shape, j)];
@@ -59,12 +61,14 @@ void reduce(KernelContext&, ReduceOp op, const View& out, const View& in, const 
   with_compute(in.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
     for (int64_t i = 0; i < kept.numel; ++i) {
-      out.as<T>()[kept.offset(out, i)] = reduce_one<T>(op, in.as<T>() + kept.offset(in, i), in, reduced, p);
+      out.as<T>()[kept.offset(out, i)] =
+          reduce_one<T>(op, in.as<T>() + kept.offset(in, i), in, reduced, p);
     }
   });
 }
 
-void arg_reduce(KernelContext&, ReduceOp op, const View* values, const View& indices, const View& in) {
+void arg_reduce(KernelContext&, ReduceOp op, const View* values, const View& indices,
+                const View& in) {
   const int64_t outer = in.shape[0], n = in.shape[1], inner = in.shape[2];
   with_compute(in.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;

@@ -1,4 +1,5 @@
-// softmax and log_softmax along the middle dim of [outer, n, inner], and their gradients from the output.
+// softmax and log_softmax along the middle dim of [outer, n, inner], and their gradients from the
+// output.
 #include "kernels/reference/wide.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -28,7 +29,8 @@ void softmax(KernelContext&, const View& out, const View& in, bool log) {
       for (int64_t j = 0; j < n; ++j) sum += std::exp(x[first + j * step] - largest);
       for (int64_t j = 0; j < n; ++j) {
         const E shifted = x[first + j * step] - largest;
-        out.as<T>()[first + j * step] = narrow<T>(log ? shifted - std::log(sum) : std::exp(shifted) / sum);
+        out.as<T>()[first + j * step] =
+            narrow<T>(log ? shifted - std::log(sum) : std::exp(shifted) / sum);
       }
     });
   });

@@ -1,5 +1,6 @@
-// The types in which the reference computes, and exact loads and stores: every element type fits into long double or a 128-bit
-// integer without rounding, so a result is rounded once, when it is stored. Shares no line with kernels/common/convert.h.
+// The types in which the reference computes, and exact loads and stores: every element type fits
+// into long double or a 128-bit integer without rounding, so a result is rounded once, when it is
+// stored. Shares no line with kernels/common/convert.h.
 #pragma once
 
 #include <cmath>
@@ -29,7 +30,8 @@ struct WideOf<double> {
 template <class T>
 using Wide = typename WideOf<T>::Type;
 
-// A result of the wide type in the element type: floats round to nearest, integers keep their low bits (C++20 defines it so).
+// A result of the wide type in the element type: floats round to nearest, integers keep their low
+// bits (C++20 defines it so).
 template <class T, class E>
 T narrow(E x) {
   return static_cast<T>(x);
@@ -43,14 +45,17 @@ struct SmallFloat {
   static constexpr int kBias = (1 << (Exponent - 1)) - 1;
 
   static long double decode(uint16_t bits) {
-    const int exponent = bits >> Mantissa & ((1 << Exponent) - 1), fraction = bits & ((1 << Mantissa) - 1);
+    const int exponent = bits >> Mantissa & ((1 << Exponent) - 1),
+              fraction = bits & ((1 << Mantissa) - 1);
     long double x;
     if (exponent == (1 << Exponent) - 1) {
-      x = fraction ? std::numeric_limits<long double>::quiet_NaN() : std::numeric_limits<long double>::infinity();
+      x = fraction ? std::numeric_limits<long double>::quiet_NaN()
+                   : std::numeric_limits<long double>::infinity();
     } else if (exponent == 0) {
       x = std::ldexp(static_cast<long double>(fraction), 1 - kBias - Mantissa);
     } else {
-      x = std::ldexp(static_cast<long double>(fraction + (1 << Mantissa)), exponent - kBias - Mantissa);
+      x = std::ldexp(static_cast<long double>(fraction + (1 << Mantissa)),
+                     exponent - kBias - Mantissa);
     }
     return bits >> 15 ? -x : x;
   }
@@ -63,7 +68,8 @@ struct SmallFloat {
     if (x == 0) return sign;
     if (std::isinf(x)) return sign | kInfinity;
     // The distance of neighbours at x is 2^quantum; x becomes a multiple of it.
-    const int exponent = std::ilogb(x) > 1 - kBias ? std::ilogb(x) : 1 - kBias, quantum = exponent - Mantissa;
+    const int exponent = std::ilogb(x) > 1 - kBias ? std::ilogb(x) : 1 - kBias,
+              quantum = exponent - Mantissa;
     const long double steps = std::nearbyint(std::ldexp(x, -quantum));
     // Counting in steps from the start of the binade carries into the exponent field by itself.
     const int bits = ((exponent + kBias - 1) << Mantissa) + static_cast<int>(steps);
@@ -87,7 +93,8 @@ auto load_exact(T x) {
   }
 }
 
-// E is long double or WideInt. Float to int saturates and NaN gives 0; int to int keeps the low bits; to bool is x != 0.
+// E is long double or WideInt. Float to int saturates and NaN gives 0; int to int keeps the low
+// bits; to bool is x != 0.
 template <class T, class E>
 T store_exact(E x) {
   if constexpr (std::is_same_v<T, BFloat16>) {

@@ -104,7 +104,7 @@ def mlp():
     }
     for name, make in runs.items():
         net.load_state_dict(start)
-        out[name + ".losses"] = run(net, make(net.parameters()), nn.CrossEntropyLoss(), x, y, 16, 10)
+        out["losses." + name] = run(net, make(net.parameters()), nn.CrossEntropyLoss(), x, y, 16, 10)
         out |= weights(name + ".", net)
     save("nn_mlp.safetensors", out)
 

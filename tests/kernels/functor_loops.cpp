@@ -11,7 +11,8 @@ void unary_loop(void* out, const void* x, int64_t n, const UnaryParams& p) {
   using R = decltype(Word::fast(T()));
   const UnaryOp op = kSame<Word, unary_clamp> ? UnaryOp::clamp : UnaryOp::add_scalar;
   const T a = param_as<T>(op, p.a), b = param_as<T>(op, p.b);
-  for (int64_t i = 0; i < n; ++i) static_cast<R*>(out)[i] = Word::fast(static_cast<const T*>(x)[i], a, b);
+  for (int64_t i = 0; i < n; ++i)
+    static_cast<R*>(out)[i] = Word::fast(static_cast<const T*>(x)[i], a, b);
 }
 
 template <class Word, class T>
@@ -24,7 +25,8 @@ void binary_loop(void* out, const void* a, const void* b, int64_t n) {
 
 template <class To, class From>
 void convert_loop(void* out, const void* x, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) static_cast<To*>(out)[i] = convert<To>(static_cast<const From*>(x)[i]);
+  for (int64_t i = 0; i < n; ++i)
+    static_cast<To*>(out)[i] = convert<To>(static_cast<const From*>(x)[i]);
 }
 
 template <class Word, WordTypes types, class T>
@@ -43,7 +45,8 @@ constexpr void set_binary(FunctorLoops& loops, BinaryOp op) {
 template <class T>
 constexpr void set_words(FunctorLoops& loops) {
 #define TT_UNARY(name, types) set_unary<unary_##name, WordTypes::types, T>(loops, UnaryOp::name);
-#define TT_BINARY(name, types) set_binary<binary_##name, WordTypes::types, T>(loops, BinaryOp::name);
+#define TT_BINARY(name, types) \
+  set_binary<binary_##name, WordTypes::types, T>(loops, BinaryOp::name);
 #include <tinytorch/backend/elementwise.def>
 #undef TT_UNARY
 #undef TT_BINARY
@@ -51,7 +54,9 @@ constexpr void set_words(FunctorLoops& loops) {
 
 template <class To, class... From>
 constexpr void set_convert(FunctorLoops& loops) {
-  ((loops.convert[static_cast<int>(dtype_of<To>)][static_cast<int>(dtype_of<From>)] = convert_loop<To, From>), ...);
+  ((loops.convert[static_cast<int>(dtype_of<To>)][static_cast<int>(dtype_of<From>)] =
+        convert_loop<To, From>),
+   ...);
 }
 template <class... T>
 constexpr void set_all(FunctorLoops& loops) {

@@ -1,5 +1,5 @@
-// Loops over the functors and over philox.h, compiled once per instruction set as the kernels are, so that the tests see the
-// vectorised code. A null entry: the word does not take the dtype.
+// Loops over the functors and over philox.h, compiled once per instruction set as the kernels are,
+// so that the tests see the vectorised code. A null entry: the word does not take the dtype.
 #pragma once
 
 #include <cstdint>

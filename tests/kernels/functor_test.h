@@ -1,4 +1,5 @@
-// What the tests of functors share: samples of a type, distance in units of the last place, and running a loop on a vector.
+// What the tests of functors share: samples of a type, distance in units of the last place, and
+// running a loop on a vector.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,38 +25,60 @@ class IsaTest : public testing::TestWithParam<int> {
   const KernelIsa& isa() const { return kKernelIsas[GetParam()]; }
   const FunctorLoops& loops() const { return isa().functors(); }
 };
-#define TT_FOR_EACH_ISA(Suite)                                                       \
+#define TT_FOR_EACH_ISA(Suite)                                                                    \
   INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::Range(0, kKernelIsaCount), [](const auto& info) { \
-    return std::string(kKernelIsas[info.param].name);                                \
+    return std::string(kKernelIsas[info.param].name);                                             \
   })
 
 // The type of the oracle: at least 11 bits more than T.
 template <class T>
 using Wider = std::conditional_t<sizeof(T) == 4, double, long double>;
 
-// |got - want| in units of the last place of `want` in T. NaN and infinity must be met exactly, except that the largest numbers and
-// infinity are neighbours.
+// |got - want| in units of the last place of `want` in T. NaN and infinity must be met exactly,
+// except that the largest numbers and infinity are neighbours.
 template <class T>
 double ulps(T got, Wider<T> want) {
   using E = Wider<T>;
-  if (std::isnan(want) || std::isnan(got)) return std::isnan(want) == std::isnan(got) ? 0 : HUGE_VAL;
+  if (std::isnan(want) || std::isnan(got))
+    return std::isnan(want) == std::isnan(got) ? 0 : HUGE_VAL;
   const T rounded = static_cast<T>(want);
   if (rounded == got) return 0;
   if (std::isinf(want) || (std::isinf(rounded) && std::isinf(got))) return HUGE_VAL;
   using Limits = std::numeric_limits<T>;
   const E beyond = std::ldexp(E(1), Limits::max_exponent);
-  const E reached = std::isinf(got) ? std::copysign(beyond, static_cast<E>(got)) : static_cast<E>(got);
+  const E reached =
+      std::isinf(got) ? std::copysign(beyond, static_cast<E>(got)) : static_cast<E>(got);
   int exponent = Limits::min_exponent;
   if (want != 0) std::frexp(want, &exponent);
   exponent = std::min(std::max(exponent, Limits::min_exponent), Limits::max_exponent);
-  return static_cast<double>(std::fabs(reached - want) / std::ldexp(E(1), exponent - Limits::digits));
+  return static_cast<double>(std::fabs(reached - want) /
+                             std::ldexp(E(1), exponent - Limits::digits));
 }
 
 template <class T>
 std::vector<T> special_values() {
   using L = std::numeric_limits<T>;
-  std::vector<T> v = {0, L::denorm_min(), 3 * L::denorm_min(), L::min() / 2, L::min(), L::epsilon(), T(0.1), T(0.5), 1, 1 + L::epsilon(),
-                      1 - L::epsilon() / 2, T(1.5), 2, T(2.5), 3, 10, T(1e10), L::max() / 2, L::max(), L::infinity(), L::quiet_NaN()};
+  std::vector<T> v = {0,
+                      L::denorm_min(),
+                      3 * L::denorm_min(),
+                      L::min() / 2,
+                      L::min(),
+                      L::epsilon(),
+                      T(0.1),
+                      T(0.5),
+                      1,
+                      1 + L::epsilon(),
+                      1 - L::epsilon() / 2,
+                      T(1.5),
+                      2,
+                      T(2.5),
+                      3,
+                      10,
+                      T(1e10),
+                      L::max() / 2,
+                      L::max(),
+                      L::infinity(),
+                      L::quiet_NaN()};
   const size_t n = v.size();
   for (size_t i = 0; i < n; ++i) v.push_back(-v[i]);
   return v;
@@ -74,7 +97,8 @@ std::vector<T> samples(int per_kind = 60000) {
     v.push_back(x);
   }
   for (const double width : {1.0, 4.0, 20.0, 120.0, 800.0}) {
-    for (int i = 0; i < per_kind; ++i) v.push_back(static_cast<T>(std::uniform_real_distribution<double>(-width, width)(random)));
+    for (int i = 0; i < per_kind; ++i)
+      v.push_back(static_cast<T>(std::uniform_real_distribution<double>(-width, width)(random)));
   }
   return v;
 }

@@ -23,7 +23,8 @@ void normal(T* out, const uint32_t* words, int64_t n, double a, double b) {
   for (int64_t i = 0; i < n; ++i) out[i] = normal_element<T>(words + kWords * i, a, b);
 }
 
-constexpr PhiloxLoops kLoops = {words, uniform<float>, uniform<double>, normal<float>, normal<double>};
+constexpr PhiloxLoops kLoops = {words, uniform<float>, uniform<double>, normal<float>,
+                                normal<double>};
 
 }  // namespace
 

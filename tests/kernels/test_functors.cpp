@@ -1,5 +1,6 @@
-// The fast forms of the floating words against their exact forms: at most 4 ulp (most words less), on every instruction set,
-// over the whole range, with infinities, NaN, subnormal arguments and subnormal results.
+// The fast forms of the floating words against their exact forms: at most 4 ulp (most words less),
+// on every instruction set, over the whole range, with infinities, NaN, subnormal arguments and
+// subnormal results.
 #include "tests/kernels/functor_test.h"
 
 namespace tinytorch {
@@ -13,7 +14,8 @@ class Functors : public IsaTest {
   void check_unary(UnaryOp op, const char* name, UnaryParams p = {}) {
     using E = Wider<T>;
     const std::vector<T> x = samples<T>();
-    const std::vector<T> got = run<T>(loops().unary[static_cast<int>(op)][static_cast<int>(dtype_of<T>)], x, p);
+    const std::vector<T> got =
+        run<T>(loops().unary[static_cast<int>(op)][static_cast<int>(dtype_of<T>)], x, p);
     const E a = static_cast<T>(p.a.f), b = static_cast<T>(p.b.f);
     double worst = 0;
     size_t where = 0;
@@ -21,8 +23,8 @@ class Functors : public IsaTest {
       const double u = ulps<T>(got[i], Word::exact(static_cast<E>(x[i]), a, b));
       if (u > worst) worst = u, where = i;
     }
-    EXPECT_LE(worst, 4) << name << "(" << x[where] << ") in " << name_of(dtype_of<T>) << " gave " << got[where] << ", constants "
-                        << p.a.f << ", " << p.b.f;
+    EXPECT_LE(worst, 4) << name << "(" << x[where] << ") in " << name_of(dtype_of<T>) << " gave "
+                        << got[where] << ", constants " << p.a.f << ", " << p.b.f;
   }
 
   template <class Word, WordTypes types>
@@ -33,7 +35,8 @@ class Functors : public IsaTest {
   void check_binary(BinaryOp op, const char* name, const std::vector<T>& a, const std::vector<T>& b,
                     Wider<T> (*scale)(Wider<T>, Wider<T>) = nullptr) {
     using E = Wider<T>;
-    const std::vector<T> got = run<T>(loops().binary[static_cast<int>(op)][static_cast<int>(dtype_of<T>)], a, b);
+    const std::vector<T> got =
+        run<T>(loops().binary[static_cast<int>(op)][static_cast<int>(dtype_of<T>)], a, b);
     double worst = 0;
     size_t where = 0;
     for (size_t i = 0; i < a.size(); ++i) {
@@ -41,11 +44,13 @@ class Functors : public IsaTest {
       double u = ulps<T>(got[i], want);
       if (scale && std::isfinite(u)) {
         const E size = std::max(scale(a[i], b[i]), static_cast<E>(std::numeric_limits<T>::min()));
-        u = static_cast<double>(std::fabs(got[i] - want) / (size * std::numeric_limits<T>::epsilon()));
+        u = static_cast<double>(std::fabs(got[i] - want) /
+                                (size * std::numeric_limits<T>::epsilon()));
       }
       if (u > worst) worst = u, where = i;
     }
-    EXPECT_LE(worst, 4) << name << "(" << a[where] << ", " << b[where] << ") in " << name_of(dtype_of<T>) << " gave " << got[where];
+    EXPECT_LE(worst, 4) << name << "(" << a[where] << ", " << b[where] << ") in "
+                        << name_of(dtype_of<T>) << " gave " << got[where];
   }
 
   template <class T>
@@ -59,7 +64,8 @@ void make_pairs(std::vector<T>* a, std::vector<T>* b) {
     for (const T y : special_values<T>()) a->push_back(x), b->push_back(y);
   }
   const std::vector<T> x = samples<T>(20000);
-  for (size_t i = 0; i < x.size(); ++i) a->push_back(x[i]), b->push_back(x[(i * 7919 + 13) % x.size()]);
+  for (size_t i = 0; i < x.size(); ++i)
+    a->push_back(x[i]), b->push_back(x[(i * 7919 + 13) % x.size()]);
 }
 
 // g f(x): the gradient g is an ordinary number, the other argument anything.
@@ -83,7 +89,8 @@ std::vector<UnaryParams> constants(UnaryOp op) {
     case UnaryOp::clamp:
       return {{{-1, 0}, {2.5, 0}}, {{-HUGE_VAL, 0}, {0.1, 0}}};
     case UnaryOp::pow_scalar:
-      return {{{2, 0}, {}}, {{-1, 0}, {}}, {{0.5, 0}, {}}, {{3, 0}, {}}, {{-2.5, 0}, {}}, {{0, 0}, {}}};
+      return {{{2, 0}, {}}, {{-1, 0}, {}},   {{0.5, 0}, {}},
+              {{3, 0}, {}}, {{-2.5, 0}, {}}, {{0, 0}, {}}};
     default:
       return {{}};
   }
@@ -110,8 +117,8 @@ TEST_P(Functors, ArithmeticOfPairs) {
   std::vector<double> c, d;
   make_pairs(&a, &b);
   make_pairs(&c, &d);
-#define TT_CHECK(name)                                                      \
-  check_binary<binary_##name, float>(BinaryOp::name, #name, a, b);          \
+#define TT_CHECK(name)                                             \
+  check_binary<binary_##name, float>(BinaryOp::name, #name, a, b); \
   check_binary<binary_##name, double>(BinaryOp::name, #name, c, d)
   TT_CHECK(add);
   TT_CHECK(sub);
@@ -124,13 +131,15 @@ TEST_P(Functors, ArithmeticOfPairs) {
 #undef TT_CHECK
 }
 
-// Where the quotient has no more digits than the type: beyond, neither form is the floor of anything.
+// Where the quotient has no more digits than the type: beyond, neither form is the floor of
+// anything.
 TEST_P(Functors, FloorDivide) {
   std::mt19937_64 random(3);
   std::vector<float> a, b;
   std::vector<double> c, d;
   for (int i = 0; i < 100000; ++i) {
-    const double x = std::uniform_real_distribution<double>(-1e4, 1e4)(random), y = std::uniform_real_distribution<double>(-8, 8)(random);
+    const double x = std::uniform_real_distribution<double>(-1e4, 1e4)(random),
+                 y = std::uniform_real_distribution<double>(-8, 8)(random);
     a.push_back(static_cast<float>(x)), b.push_back(static_cast<float>(i % 2 ? y : std::round(y)));
     c.push_back(x), d.push_back(i % 2 ? y : std::round(y));
   }
@@ -147,7 +156,9 @@ TEST_P(Functors, FloorDivide) {
 // The sums of magnitudes of what gelu's slopes are made of.
 template <class E>
 E gelu_terms(E g, E x) {
-  return std::isfinite(x) ? std::fabs(g) * (exact::normal_cdf(x) + std::fabs(x) * exact::normal_density(x)) : E(1);
+  return std::isfinite(x)
+             ? std::fabs(g) * (exact::normal_cdf(x) + std::fabs(x) * exact::normal_density(x))
+             : E(1);
 }
 template <class E>
 E gelu_tanh_terms(E g, E x) {
@@ -161,7 +172,7 @@ TEST_P(Functors, Gradients) {
   std::vector<double> h, y;
   make_gradient_pairs(&g, &x);
   make_gradient_pairs(&h, &y);
-#define TT_CHECK(name, float_scale, double_scale)                                   \
+#define TT_CHECK(name, float_scale, double_scale)                               \
   check_binary<binary_##name, float>(BinaryOp::name, #name, g, x, float_scale); \
   check_binary<binary_##name, double>(BinaryOp::name, #name, h, y, double_scale)
   TT_CHECK(tanh_grad, nullptr, nullptr);
@@ -177,14 +188,21 @@ void Functors::check_pow() {
   std::vector<T> a, b;
   make_pairs(&a, &b);
   std::mt19937_64 random(5);
-  const auto uniform = [&](double low, double high) { return std::uniform_real_distribution<double>(low, high)(random); };
+  const auto uniform = [&](double low, double high) {
+    return std::uniform_real_distribution<double>(low, high)(random);
+  };
   const double largest = std::log(static_cast<double>(std::numeric_limits<T>::max()));
   for (int i = 0; i < 100000; ++i) {
     // Results from subnormal to overflow, from bases of any size and from bases near 1.
-    const T base = static_cast<T>(std::exp(uniform(-largest, largest))), near = static_cast<T>(1 + uniform(-0.1, 0.1));
-    a.push_back(base), b.push_back(static_cast<T>(uniform(-1.1, 1.1) * largest / std::log(static_cast<double>(base))));
-    if (near != 1) a.push_back(near), b.push_back(static_cast<T>(uniform(-1.1, 1.1) * largest / std::log(static_cast<double>(near))));
-    a.push_back(static_cast<T>(std::round(uniform(-20, 20)))), b.push_back(static_cast<T>(std::round(uniform(-20, 20))));
+    const T base = static_cast<T>(std::exp(uniform(-largest, largest))),
+            near = static_cast<T>(1 + uniform(-0.1, 0.1));
+    a.push_back(base), b.push_back(static_cast<T>(uniform(-1.1, 1.1) * largest /
+                                                  std::log(static_cast<double>(base))));
+    if (near != 1)
+      a.push_back(near), b.push_back(static_cast<T>(uniform(-1.1, 1.1) * largest /
+                                                    std::log(static_cast<double>(near))));
+    a.push_back(static_cast<T>(std::round(uniform(-20, 20)))),
+        b.push_back(static_cast<T>(std::round(uniform(-20, 20))));
     a.push_back(static_cast<T>(uniform(-8, 8))), b.push_back(static_cast<T>(uniform(-8, 8)));
   }
   check_binary<binary_pow, T>(BinaryOp::pow, "pow", a, b);
@@ -197,7 +215,8 @@ TEST_P(Functors, WhatIsExactStaysExact) {
     return run<float>(loops().unary[static_cast<int>(op)][0], std::vector<float>{x}, p)[0];
   };
   const auto pow = [&](double x, double y) {
-    return run<double>(loops().binary[static_cast<int>(BinaryOp::pow)][1], std::vector<double>{x}, std::vector<double>{y})[0];
+    return run<double>(loops().binary[static_cast<int>(BinaryOp::pow)][1], std::vector<double>{x},
+                       std::vector<double>{y})[0];
   };
   EXPECT_EQ(at(UnaryOp::exp, 0), 1);
   EXPECT_EQ(at(UnaryOp::log, 1), 0);
@@ -215,11 +234,13 @@ TEST_P(Functors, WhatIsExactStaysExact) {
 TEST_P(Functors, Comparisons) {
   std::vector<double> a, b;
   make_pairs(&a, &b);
-#define TT_CHECK(name)                                                                                                        \
-  {                                                                                                                           \
-    std::vector<uint8_t> got(a.size(), 2);                                                                                    \
-    loops().binary[static_cast<int>(BinaryOp::name)][1](got.data(), a.data(), b.data(), static_cast<int64_t>(a.size()));      \
-    for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(got[i], binary_##name::exact(a[i], b[i])) << #name << " " << a[i] << " " << b[i]; \
+#define TT_CHECK(name)                                                                            \
+  {                                                                                               \
+    std::vector<uint8_t> got(a.size(), 2);                                                        \
+    loops().binary[static_cast<int>(BinaryOp::name)][1](got.data(), a.data(), b.data(),           \
+                                                        static_cast<int64_t>(a.size()));          \
+    for (size_t i = 0; i < a.size(); ++i)                                                         \
+      EXPECT_EQ(got[i], binary_##name::exact(a[i], b[i])) << #name << " " << a[i] << " " << b[i]; \
   }
   TT_CHECK(eq)
   TT_CHECK(ne)
@@ -229,8 +250,10 @@ TEST_P(Functors, Comparisons) {
   TT_CHECK(ge)
 #undef TT_CHECK
   std::vector<uint8_t> nan(a.size()), finite(a.size());
-  loops().unary[static_cast<int>(UnaryOp::isnan)][1](nan.data(), a.data(), static_cast<int64_t>(a.size()), {});
-  loops().unary[static_cast<int>(UnaryOp::isfinite)][1](finite.data(), a.data(), static_cast<int64_t>(a.size()), {});
+  loops().unary[static_cast<int>(UnaryOp::isnan)][1](nan.data(), a.data(),
+                                                     static_cast<int64_t>(a.size()), {});
+  loops().unary[static_cast<int>(UnaryOp::isfinite)][1](finite.data(), a.data(),
+                                                        static_cast<int64_t>(a.size()), {});
   for (size_t i = 0; i < a.size(); ++i) {
     EXPECT_EQ(nan[i], std::isnan(a[i]));
     EXPECT_EQ(finite[i], std::isfinite(a[i]));

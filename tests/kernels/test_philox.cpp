@@ -1,5 +1,5 @@
-// Random numbers: the published answers of Philox4x32-10, the layout of words, moments of the distributions, and equal bits on
-// every instruction set (a committed hash per distribution).
+// Random numbers: the published answers of Philox4x32-10, the layout of words, moments of the
+// distributions, and equal bits on every instruction set (a committed hash per distribution).
 #include <algorithm>
 
 #include "kernels/common/philox.h"
@@ -20,9 +20,10 @@ void expect_block(PhiloxBlock got, uint32_t a, uint32_t b, uint32_t c, uint32_t 
 // kat_vectors of Random123, rows philox4x32 10.
 TEST(Philox, PublishedAnswers) {
   expect_block(philox({{0, 0, 0, 0}}, 0, 0), 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8);
-  expect_block(philox({{~0u, ~0u, ~0u, ~0u}}, ~0u, ~0u), 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd);
-  expect_block(philox({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, 0xa4093822, 0x299f31d0), 0xd16cfe09, 0x94fdcceb, 0x5001e420,
-               0x24126ea1);
+  expect_block(philox({{~0u, ~0u, ~0u, ~0u}}, ~0u, ~0u), 0x408f276d, 0x41c83b0e, 0xa20bc7c6,
+               0x6d5451fd);
+  expect_block(philox({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, 0xa4093822, 0x299f31d0),
+               0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1);
 }
 
 TEST(Philox, BlocksTakeSeedAndOffsetByHalves) {
@@ -41,7 +42,8 @@ TEST(Philox, WordsPerElement) {
   EXPECT_EQ(words_per_element(RandomOp::randint, Dtype::i64, narrow), 1);
   EXPECT_EQ(words_per_element(RandomOp::randint, Dtype::u8, wide), 2);
   for (const int words : {1, 2, 4}) {
-    for (const int64_t n : {0, 1, 2, 3, 4, 5, 8, 1001}) EXPECT_EQ(blocks_used(n, words), (n * words + 3) / 4);
+    for (const int64_t n : {0, 1, 2, 3, 4, 5, 8, 1001})
+      EXPECT_EQ(blocks_used(n, words), (n * words + 3) / 4);
   }
 }
 
@@ -79,11 +81,13 @@ class Distributions : public IsaTest {
 
   std::vector<uint32_t> words() const {
     std::vector<uint32_t> w(4 * kBlocks);
-    isa().philox().words(w.data(), kSeed, (uint64_t{1} << 32) - kBlocks / 2, kBlocks);  // the counter carries into its second word
+    isa().philox().words(w.data(), kSeed, (uint64_t{1} << 32) - kBlocks / 2,
+                         kBlocks);  // the counter carries into its second word
     return w;
   }
   template <class T>
-  std::vector<T> draw(void (*loop)(T*, const uint32_t*, int64_t, double, double), int64_t words_each, double a, double b) const {
+  std::vector<T> draw(void (*loop)(T*, const uint32_t*, int64_t, double, double),
+                      int64_t words_each, double a, double b) const {
     std::vector<T> out(static_cast<size_t>(4 * kBlocks / words_each));
     loop(out.data(), words().data(), static_cast<int64_t>(out.size()), a, b);
     return out;
@@ -133,7 +137,8 @@ void expect_normal(const std::vector<T>& v) {
   std::sort(sorted.begin(), sorted.end());
   double gap = 0;
   for (size_t i = 0; i < sorted.size(); ++i) {
-    gap = std::max(gap, std::fabs(exact::normal_cdf(static_cast<double>(sorted[i])) - (static_cast<double>(i) + 0.5) / n));
+    gap = std::max(gap, std::fabs(exact::normal_cdf(static_cast<double>(sorted[i])) -
+                                  (static_cast<double>(i) + 0.5) / n));
   }
   EXPECT_LT(gap, 2.5 / std::sqrt(n));
 }
@@ -169,7 +174,8 @@ TEST_P(Distributions, NormalDouble) {
   EXPECT_EQ(hash(v), 8290993760864436804u);
 }
 
-// Against Box and Muller's formula in long double, with the same words; the uniform number is rounded to the type first.
+// Against Box and Muller's formula in long double, with the same words; the uniform number is
+// rounded to the type first.
 TEST_P(Distributions, NormalIsAccurate) {
   const std::vector<uint32_t> w = words();
   const std::vector<float> f = draw(isa().philox().normal_f32, 2, 0, 1);
@@ -180,7 +186,8 @@ TEST_P(Distributions, NormalIsAccurate) {
     const long double u = (static_cast<float>(w[2 * i] >> 1) + 0.5f) * 0x1p-31f;
     const long double want = std::sqrt(-2 * std::log(u)) * std::cos(turn * 0x1p-32L * w[2 * i + 1]);
     worst_f = std::max(worst_f, static_cast<double>(std::fabs(f[i] - want)));
-    const uint64_t a = join_words(w[4 * i], w[4 * i + 1]), b = join_words(w[4 * i + 2], w[4 * i + 3]);
+    const uint64_t a = join_words(w[4 * i], w[4 * i + 1]),
+                   b = join_words(w[4 * i + 2], w[4 * i + 3]);
     const long double v = (static_cast<double>(a) + 0.5) * 0x1p-64;
     const long double wanted = std::sqrt(-2 * std::log(v)) * std::cos(turn * 0x1p-64L * b);
     worst_d = std::max(worst_d, static_cast<double>(std::fabs(d[i] - wanted)));

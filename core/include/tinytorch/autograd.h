@@ -1,5 +1,5 @@
-// Automatic differentiation in reverse mode. Ops on tensors that want a gradient record a graph; backward() and grad() walk it.
-// One graph belongs to one thread at a time.
+// Automatic differentiation in reverse mode. Ops on tensors that want a gradient record a graph;
+// backward() and grad() walk it. One graph belongs to one thread at a time.
 #pragma once
 
 #include <functional>
@@ -14,14 +14,19 @@ namespace tinytorch {
 struct GradOptions {
   bool retain_graph = false;  // the graph can be walked again
   bool create_graph = false;  // gradients have a graph themselves (implies retain_graph)
-  bool allow_unused = false;  // inputs without influence get an undefined gradient instead of AutogradError
+  bool allow_unused =
+      false;  // inputs without influence get an undefined gradient instead of AutogradError
 };
 
-// Gradients of sum(outputs_i * grad_outputs_i) with respect to `inputs` (leaves or results); nobody's grad() changes.
-// An undefined or missing grad_output stands for ones and needs a single element.
-TT_API std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
-                                const std::vector<Tensor>& grad_outputs = {}, GradOptions options = {});
-TT_API void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& grad_outputs = {}, GradOptions options = {});
+// Gradients of sum(outputs_i * grad_outputs_i) with respect to `inputs` (leaves or results);
+// nobody's grad() changes. An undefined or missing grad_output stands for ones and needs a single
+// element.
+TT_API std::vector<Tensor> grad(const std::vector<Tensor>& outputs,
+                                const std::vector<Tensor>& inputs,
+                                const std::vector<Tensor>& grad_outputs = {},
+                                GradOptions options = {});
+TT_API void backward(const std::vector<Tensor>& outputs,
+                     const std::vector<Tensor>& grad_outputs = {}, GradOptions options = {});
 
 TT_API bool grad_enabled() noexcept;
 TT_API bool set_grad_enabled(bool on) noexcept;  // of this thread; returns what it was
@@ -45,7 +50,8 @@ class EnableGrad : public GradGuard {
   EnableGrad() noexcept : GradGuard(true) {}
 };
 
-// NoGrad, and tensors made inside can never take part in a graph later (AutogradError says so), which saves their bookkeeping.
+// NoGrad, and tensors made inside can never take part in a graph later (AutogradError says so),
+// which saves their bookkeeping.
 class TT_API InferenceMode {
  public:
   InferenceMode() noexcept;
@@ -57,8 +63,9 @@ class TT_API InferenceMode {
   bool before_grad_, before_;
 };
 
-// While it lives, every op on this thread checks what it made: AutogradError names the op whose output, or whose gradient, first
-// has NaN or Inf. Waits for the device after every op: for finding faults.
+// While it lives, every op on this thread checks what it made: AutogradError names the op whose
+// output, or whose gradient, first has NaN or Inf. Waits for the device after every op: for finding
+// faults.
 class TT_API AnomalyMode {
  public:
   AnomalyMode();
@@ -72,7 +79,8 @@ class TT_API AnomalyMode {
 
 // ---- custom functions
 
-// What a custom function keeps from forward for backward. Saved tensors are checked for changes made in place.
+// What a custom function keeps from forward for backward. Saved tensors are checked for changes
+// made in place.
 class TT_API FunctionContext {
  public:
   void save(std::vector<Tensor> tensors);
@@ -85,13 +93,19 @@ class TT_API FunctionContext {
  private:
   Impl* impl_;
 };
-using ForwardFunction = std::function<std::vector<Tensor>(FunctionContext&, const std::vector<Tensor>& inputs)>;
-// Gets one gradient per output (undefined where none arrived), returns one per input (undefined where none is wanted).
-using BackwardFunction = std::function<std::vector<Tensor>(FunctionContext&, const std::vector<Tensor>& grad_outputs)>;
+using ForwardFunction =
+    std::function<std::vector<Tensor>(FunctionContext&, const std::vector<Tensor>& inputs)>;
+// Gets one gradient per output (undefined where none arrived), returns one per input (undefined
+// where none is wanted).
+using BackwardFunction =
+    std::function<std::vector<Tensor>(FunctionContext&, const std::vector<Tensor>& grad_outputs)>;
 
-// Runs `forward` without recording and records one node whose gradient is `backward`. With create_graph the ops inside `backward`
-// are recorded, so that a formula of ordinary ops has a second derivative.
-TT_API std::vector<Tensor> custom_function(const std::string& name, const std::vector<Tensor>& inputs, const ForwardFunction& forward,
+// Runs `forward` without recording and records one node whose gradient is `backward`. With
+// create_graph the ops inside `backward` are recorded, so that a formula of ordinary ops has a
+// second derivative.
+TT_API std::vector<Tensor> custom_function(const std::string& name,
+                                           const std::vector<Tensor>& inputs,
+                                           const ForwardFunction& forward,
                                            const BackwardFunction& backward);
 
 // ---- checks
@@ -101,12 +115,12 @@ struct GradCheckOptions {
   double absolute = 1e-6, relative = 1e-5;
   bool raise = true;  // throw AutogradError with the worst element instead of returning false
 };
-// Compares the gradients of f with central differences, in f64, for every element of every floating input that requires a gradient.
-// f returns one or more tensors; non-floating outputs are ignored.
-TT_API bool gradcheck(const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& inputs,
-                      GradCheckOptions options = {});
+// Compares the gradients of f with central differences, in f64, for every element of every floating
+// input that requires a gradient. f returns one or more tensors; non-floating outputs are ignored.
+TT_API bool gradcheck(const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& f,
+                      const std::vector<Tensor>& inputs, GradCheckOptions options = {});
 // The same for the gradient function: double backward.
-TT_API bool gradgradcheck(const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& inputs,
-                          GradCheckOptions options = {});
+TT_API bool gradgradcheck(const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& f,
+                          const std::vector<Tensor>& inputs, GradCheckOptions options = {});
 
 }  // namespace tinytorch

@@ -1,4 +1,5 @@
-// Devices are chosen at run time, by name: "cpu", "reference", "cuda:0", or the name of any backend plugin.
+// Devices are chosen at run time, by name: "cpu", "reference", "cuda:0", or the name of any backend
+// plugin.
 #pragma once
 
 #include <memory>
@@ -21,14 +22,16 @@ class TT_API Device {
   explicit Device(DeviceState* state) noexcept : state_(state) {}
 
   static Device parse(std::string_view name) { return Device(name); }
-  static Device best() noexcept;  // an accelerator if one is usable, else the CPU; never a test device
+  static Device
+  best() noexcept;  // an accelerator if one is usable, else the CPU; never a test device
   static std::vector<Device> all();  // every usable device but test devices
 
   std::string name() const;     // "cpu:0"
   std::string backend() const;  // "cpu"
   int index() const;
   DeviceInfo info() const;
-  void synchronize() const;  // waits for this thread's current stream; throws value errors that kernels found
+  void synchronize()
+      const;  // waits for this thread's current stream; throws value errors that kernels found
   bool has_kernel(std::string_view row) const;  // does the backend provide this row of kernels.def?
   bool operator==(const Device& o) const { return state_ == o.state_; }
 
@@ -47,9 +50,11 @@ struct BackendStatus {
 };
 // Opens the backend if that was not tried yet. Never throws for an unusable one.
 TT_API BackendStatus backend_status(std::string_view name);
-TT_API std::vector<std::string> known_backends();  // linked in, named in DESIGN (cuda), and found as plugins
+TT_API std::vector<std::string>
+known_backends();  // linked in, named in DESIGN (cuda), and found as plugins
 
-TT_API void set_default_device(const Device& device);  // of the process; TINYTORCH_DEVICE sets the initial one
+TT_API void set_default_device(
+    const Device& device);  // of the process; TINYTORCH_DEVICE sets the initial one
 TT_API Device default_device();
 
 // Sets the calling thread's default device.
@@ -64,10 +69,12 @@ class TT_API DeviceGuard {
   DeviceState* before_;
 };
 
-// A further stream. When the last handle goes it is synchronised and kept for reuse, so tensors may outlive the handle.
+// A further stream. When the last handle goes it is synchronised and kept for reuse, so tensors may
+// outlive the handle.
 TT_API std::shared_ptr<Stream> create_stream(const Device& device);
 
-// Makes `stream` the calling thread's current stream of `device`. Work given to the two streams is not ordered by this.
+// Makes `stream` the calling thread's current stream of `device`. Work given to the two streams is
+// not ordered by this.
 class TT_API StreamGuard {
  public:
   StreamGuard(const Device& device, Stream& stream);
@@ -81,10 +88,12 @@ class TT_API StreamGuard {
 };
 TT_API Stream& current_stream(const Device& device);
 
-// Worker threads of the CPU backend, the caller included. Default: the cores that affinity and cgroup quota leave.
+// Worker threads of the CPU backend, the caller included. Default: the cores that affinity and
+// cgroup quota leave.
 TT_API void set_num_threads(int n);
 TT_API int num_threads();
-// Turns optional fused kernels off (ops are then composed of required rows), to compare the two. Per thread.
+// Turns optional fused kernels off (ops are then composed of required rows), to compare the two.
+// Per thread.
 TT_API bool set_fused_kernels(bool on) noexcept;  // returns what it was
 
 TT_API const char* version() noexcept;

@@ -1,5 +1,5 @@
-// Element types. f32, f64, i64, i32, u8 and bool compute; bf16 and f16 are storage that casts to and from the others.
-// Promotion follows PyTorch (see result_type in ops/elementwise.h).
+// Element types. f32, f64, i64, i32, u8 and bool compute; bf16 and f16 are storage that casts to
+// and from the others. Promotion follows PyTorch (see result_type in ops/elementwise.h).
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,8 @@ TT_INLINE constexpr size_t size_of(Dtype d) {
 TT_INLINE constexpr bool is_floating(Dtype d) { return d <= Dtype::f16; }
 TT_INLINE constexpr bool is_integral(Dtype d) { return d >= Dtype::i64; }  // bool included
 TT_INLINE constexpr const char* name_of(Dtype d) {
-  constexpr const char* kNames[kDtypeCount] = {"f32", "f64", "bf16", "f16", "i64", "i32", "u8", "bool"};
+  constexpr const char* kNames[kDtypeCount] = {"f32", "f64", "bf16", "f16",
+                                               "i64", "i32", "u8",   "bool"};
   return kNames[static_cast<int>(d)];
 }
 

@@ -1,5 +1,6 @@
-// TT_API marks what libtinytorch.so exports; everything else is hidden. TT_INLINE is for small functions in headers that kernels
-// include: they must never become a shared weak symbol, because kernels are compiled once per instruction set.
+// TT_API marks what libtinytorch.so exports; everything else is hidden. TT_INLINE is for small
+// functions in headers that kernels include: they must never become a shared weak symbol, because
+// kernels are compiled once per instruction set.
 #pragma once
 
 #define TT_API __attribute__((visibility("default")))

@@ -8,8 +8,9 @@
 
 namespace tinytorch {
 
-// All sizes in bytes. `in_use` and `peak` count what was asked for, so that devices compare; `given` is after rounding.
-// Counted per thread and summed on reading: in_use is exact, peak is exact for one thread and an upper bound for several.
+// All sizes in bytes. `in_use` and `peak` count what was asked for, so that devices compare;
+// `given` is after rounding. Counted per thread and summed on reading: in_use is exact, peak is
+// exact for one thread and an upper bound for several.
 struct MemoryStats {
   int64_t in_use = 0, peak = 0;
   int64_t given = 0;                        // of in_use, after rounding

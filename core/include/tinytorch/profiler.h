@@ -1,5 +1,6 @@
-// One event schema for all backends, and the readers of it that come with the library. Without a subscription an event costs one
-// relaxed load. Ambient attributes (category, phase, module path) are thread-local and set by guards.
+// One event schema for all backends, and the readers of it that come with the library. Without a
+// subscription an event costs one relaxed load. Ambient attributes (category, phase, module path)
+// are thread-local and set by guards.
 #pragma once
 
 #include <atomic>
@@ -14,7 +15,16 @@ namespace tinytorch {
 
 enum class EventKind : uint8_t { op, copy, alloc, free, raw_alloc, raw_free, retag, timing, mark };
 enum class Phase : uint8_t { forward, backward, optimizer };
-enum class Category : uint8_t { unknown, parameter, gradient, activation, optimizer_state, workspace, input, other };
+enum class Category : uint8_t {
+  unknown,
+  parameter,
+  gradient,
+  activation,
+  optimizer_state,
+  workspace,
+  input,
+  other
+};
 inline constexpr int kCategoryCount = 8;
 TT_API const char* name_of(EventKind);
 TT_API const char* name_of(Phase);
@@ -28,16 +38,18 @@ struct Event {
   const char* name = "";    // op, or what a mark says; lives as long as the program
   const char* device = "";  // "cpu:0"; lives as long as the program
   uint32_t thread = 0;      // small number of the thread
-  int64_t start_ns = 0, end_ns = 0;  // steady clock of the host; of a timing event: 0 and the device time
-  const void* pointer = nullptr;     // alloc, free, retag: the block
-  int64_t bytes = 0;                 // alloc, free, retag: asked for; op, copy: read and written
+  int64_t start_ns = 0,
+          end_ns = 0;  // steady clock of the host; of a timing event: 0 and the device time
+  const void* pointer = nullptr;  // alloc, free, retag: the block
+  int64_t bytes = 0;              // alloc, free, retag: asked for; op, copy: read and written
   double flops = 0;
-  uint64_t op = 0;           // the op during which this happened; of a timing event: the op it times
-  uint64_t forward_op = 0;   // backward ops: id of the forward op whose gradient this is
-  const char* module = "";   // interned path such as "net.2"
+  uint64_t op = 0;          // the op during which this happened; of a timing event: the op it times
+  uint64_t forward_op = 0;  // backward ops: id of the forward op whose gradient this is
+  const char* module = "";  // interned path such as "net.2"
 };
 
-// on_event is called on the thread where the event happens, possibly on several at once; it must neither throw nor call the library.
+// on_event is called on the thread where the event happens, possibly on several at once; it must
+// neither throw nor call the library.
 class TT_API Observer {
  public:
   virtual ~Observer();
@@ -57,12 +69,16 @@ class TT_API Subscription {
 };
 
 namespace detail {
-extern TT_API std::atomic<uint32_t> hooks;  // bit 0: observers; bit 1: some thread is in anomaly mode
+extern TT_API std::atomic<uint32_t>
+    hooks;  // bit 0: observers; bit 1: some thread is in anomaly mode
 inline constexpr uint32_t kObserved = 1, kAnomaly = 2;
 }  // namespace detail
-TT_INLINE bool observed() { return detail::hooks.load(std::memory_order_relaxed) & detail::kObserved; }
+TT_INLINE bool observed() {
+  return detail::hooks.load(std::memory_order_relaxed) & detail::kObserved;
+}
 
-// Fills id, thread, time (if 0), op, and the ambient attributes, and delivers. For backends: raw_alloc, raw_free, copy.
+// Fills id, thread, time (if 0), op, and the ambient attributes, and delivers. For backends:
+// raw_alloc, raw_free, copy.
 TT_API void emit(Event event) noexcept;
 TT_API void mark(const char* name);  // `name` must live as long as the program
 

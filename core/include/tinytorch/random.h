@@ -1,4 +1,5 @@
-// Random numbers: Philox4x32-10 (Salmon et al., SC 2011). The same seed gives the same bits on every backend.
+// Random numbers: Philox4x32-10 (Salmon et al., SC 2011). The same seed gives the same bits on
+// every backend.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,8 @@
 
 namespace tinytorch {
 
-// A stream of random numbers. Its state (seed, offset) lives in the memory of its device. Copies share the state.
+// A stream of random numbers. Its state (seed, offset) lives in the memory of its device. Copies
+// share the state.
 class TT_API Generator {
  public:
   explicit Generator(uint64_t seed, const Device& device = Device());
@@ -29,9 +31,11 @@ class TT_API Generator {
 
 // Seeds the default generators of all devices, those of devices opened later too. Initial seed: 0.
 TT_API void manual_seed(uint64_t seed);
-TT_API Generator default_generator(const Device& device);  // of this thread's GeneratorGuard, else of the device
+TT_API Generator
+default_generator(const Device& device);  // of this thread's GeneratorGuard, else of the device
 
-// Makes `generator` the calling thread's default for its device: parallel work takes generators of its own.
+// Makes `generator` the calling thread's default for its device: parallel work takes generators of
+// its own.
 class TT_API GeneratorGuard {
  public:
   explicit GeneratorGuard(const Generator& generator);

@@ -1,4 +1,5 @@
-// A number given to an op beside tensors. It keeps its kind: an integer tensor plus an integer stays integer, plus 0.5 becomes f32.
+// A number given to an op beside tensors. It keeps its kind: an integer tensor plus an integer
+// stays integer, plus 0.5 becomes f32.
 #pragma once
 
 #include <concepts>
@@ -16,7 +17,9 @@ class Scalar {
   Scalar(T v) : kind_(Kind::floating), f_(static_cast<double>(v)), i_(0) {}
   template <std::integral T>
   Scalar(T v)
-      : kind_(std::same_as<T, bool> ? Kind::boolean : Kind::integer), f_(static_cast<double>(v)), i_(static_cast<int64_t>(v)) {}
+      : kind_(std::same_as<T, bool> ? Kind::boolean : Kind::integer),
+        f_(static_cast<double>(v)),
+        i_(static_cast<int64_t>(v)) {}
 
   Kind kind() const { return kind_; }
   bool is_floating() const { return kind_ == Kind::floating; }

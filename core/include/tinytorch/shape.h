@@ -12,13 +12,15 @@ namespace tinytorch {
 class Shape {
  public:
   Shape() = default;
-  Shape(std::initializer_list<int64_t> dims) : Shape(std::span<const int64_t>(dims.begin(), dims.size())) {}
+  Shape(std::initializer_list<int64_t> dims)
+      : Shape(std::span<const int64_t>(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const int64_t> dims) {
     if (dims.size() > kMaxRank) throw_rank(static_cast<int64_t>(dims.size()));
     rank_ = static_cast<int>(dims.size());
     d_.assign(rank_, dims.data());
   }
-  Shape(int rank, const int64_t* dims) : Shape(std::span<const int64_t>(dims, static_cast<size_t>(rank))) {}
+  Shape(int rank, const int64_t* dims)
+      : Shape(std::span<const int64_t>(dims, static_cast<size_t>(rank))) {}
 
   int rank() const { return rank_; }
   size_t size() const { return static_cast<size_t>(rank_); }

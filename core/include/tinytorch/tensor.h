@@ -1,5 +1,6 @@
-// Tensor: a handle to an n-dimensional array on a device. Copying a handle copies no elements; views share storage.
-// Ops are free functions (ops.h); the methods here are the same functions for readers who chain.
+// Tensor: a handle to an n-dimensional array on a device. Copying a handle copies no elements;
+// views share storage. Ops are free functions (ops.h); the methods here are the same functions for
+// readers who chain.
 #pragma once
 
 #include <functional>
@@ -20,7 +21,8 @@ namespace tinytorch {
 struct TensorImpl;
 struct ValuesAndIndices;
 
-// Dtype and device of a new tensor; unset: f32 (of factories from data: the data's) and the thread's default device.
+// Dtype and device of a new tensor; unset: f32 (of factories from data: the data's) and the
+// thread's default device.
 struct TensorOptions {
   std::optional<Dtype> dtype{};
   std::optional<Device> device{};
@@ -34,7 +36,7 @@ TT_API void retain(TensorImpl*) noexcept;
 
 class TT_API Tensor {
  public:
-  Tensor() = default;                                   // undefined: no shape, no storage
+  Tensor() = default;  // undefined: no shape, no storage
   explicit Tensor(TensorImpl* adopted) noexcept : impl_(adopted) {}  // takes over one reference
   Tensor(const Tensor& o) noexcept : impl_(o.impl_) {
     if (impl_) detail::retain(impl_);
@@ -86,14 +88,16 @@ class TT_API Tensor {
 
   // ---- copies and views
   Tensor to(const Device& device) const;  // itself if it is there already; differentiable
-  Tensor to(Dtype dtype) const;           // itself if it has it already; differentiable between floating dtypes
+  Tensor to(
+      Dtype dtype) const;  // itself if it has it already; differentiable between floating dtypes
   Tensor cpu() const;
   Tensor clone() const;
   Tensor contiguous() const;
   Tensor detach() const;  // shares storage, without history
 
-  Tensor reshape(const Shape& shape) const;  // one entry may be -1; a view where strides allow, else a copy
-  Tensor view(const Shape& shape) const;     // ShapeError where strides do not allow
+  Tensor reshape(
+      const Shape& shape) const;  // one entry may be -1; a view where strides allow, else a copy
+  Tensor view(const Shape& shape) const;  // ShapeError where strides do not allow
   Tensor flatten(int start_dim = 0, int end_dim = -1) const;
   Tensor transpose(int dim0, int dim1) const;
   Tensor t() const;  // rank 2 (or less: itself)
@@ -103,7 +107,8 @@ class TT_API Tensor {
   Tensor squeeze(int dim) const;
   Tensor unsqueeze(int dim) const;
   Tensor narrow(int dim, int64_t start, int64_t length) const;
-  Tensor slice(int dim, int64_t start, int64_t end, int64_t step = 1) const;  // as Python slices: clamped; step >= 1
+  Tensor slice(int dim, int64_t start, int64_t end,
+               int64_t step = 1) const;  // as Python slices: clamped; step >= 1
   Tensor select(int dim, int64_t index) const;
   Tensor operator[](int64_t index) const { return select(0, index); }
 
@@ -112,14 +117,16 @@ class TT_API Tensor {
   Tensor& requires_grad_(bool on = true);
   bool is_leaf() const noexcept;
   const char* grad_op() const noexcept;  // name of the op that made it; "" for a leaf
-  Tensor grad() const;                   // undefined before the first backward; of leaves and after retain_grad
-  void set_grad(const Tensor& grad);     // undefined clears; same shape, dtype, device
-  void zero_grad();                      // clears
-  Tensor& retain_grad();                 // a result keeps its gradient too
-  // Gradients of this tensor (a single element, or with `gradient` of its shape) are added to the leaves' grad().
+  Tensor grad() const;  // undefined before the first backward; of leaves and after retain_grad
+  void set_grad(const Tensor& grad);  // undefined clears; same shape, dtype, device
+  void zero_grad();                   // clears
+  Tensor& retain_grad();              // a result keeps its gradient too
+  // Gradients of this tensor (a single element, or with `gradient` of its shape) are added to the
+  // leaves' grad().
   void backward(bool retain_graph = false, bool create_graph = false) const;
   void backward(const Tensor& gradient, bool retain_graph = false, bool create_graph = false) const;
-  // Called when the gradient is complete, may return a replacement (or an undefined tensor to keep it). Returns an id.
+  // Called when the gradient is complete, may return a replacement (or an undefined tensor to keep
+  // it). Returns an id.
   uint64_t register_hook(std::function<Tensor(const Tensor& grad)> hook) const;
   void remove_hook(uint64_t id) const;
 

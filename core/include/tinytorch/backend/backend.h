@@ -1,6 +1,7 @@
-// The interface of a backend: bytes, order and kernels on plain Views. A backend never sees a Tensor.
-// Linked in: cpu and reference. Every other backend is a shared object libtinytorch_<name>.so that exports one BackendPlugin named
-// tinytorch_backend_plugin and is loaded at run time; see docs/backends.md and examples/07_own_backend.
+// The interface of a backend: bytes, order and kernels on plain Views. A backend never sees a
+// Tensor. Linked in: cpu and reference. Every other backend is a shared object
+// libtinytorch_<name>.so that exports one BackendPlugin named tinytorch_backend_plugin and is
+// loaded at run time; see docs/backends.md and examples/07_own_backend.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +29,8 @@ struct Block {
 
 enum class ValueErrorKind : uint32_t { none, index_out_of_range, zero_divisor };
 
-// Holds the error with the smallest position until core reads it. Plain data, so that it can live in device memory.
+// Holds the error with the smallest position until core reads it. Plain data, so that it can live
+// in device memory.
 struct ErrorWord {
   uint32_t kind;  // a ValueErrorKind; written last
   uint32_t lock;
@@ -37,20 +39,22 @@ struct ErrorWord {
   int64_t value, limit;  // valid values are [0, limit)
 };
 
-// What a kernel gets besides views and parameters. Core makes a copy of Stream::context() for each launch: a backend whose kernels run
-// later keeps a copy, not the address.
+// What a kernel gets besides views and parameters. Core makes a copy of Stream::context() for each
+// launch: a backend whose kernels run later keeps a copy, not the address.
 struct KernelContext {
   Stream* stream;
   Allocator* allocator;  // for workspace
   void* native;          // the backend's own: thread pool, native stream, handles
-  ErrorWord* error;  // the stream's; of a synchronous device: the calling thread's
-  const char* op;    // name of the running op; lives as long as the program
+  ErrorWord* error;      // the stream's; of a synchronous device: the calling thread's
+  const char* op;        // name of the running op; lives as long as the program
 };
 
 // Kernels call this for a bad value and go on without touching memory out of range. Thread-safe.
-TT_API void report_value_error(KernelContext&, ValueErrorKind, int64_t position, int64_t value, int64_t limit) noexcept;
+TT_API void report_value_error(KernelContext&, ValueErrorKind, int64_t position, int64_t value,
+                               int64_t limit) noexcept;
 
-// Scratch memory of a kernel, from the device's allocator; freed in stream order. Throws OutOfMemoryError.
+// Scratch memory of a kernel, from the device's allocator; freed in stream order. Throws
+// OutOfMemoryError.
 class TT_API Workspace {
  public:
   Workspace(KernelContext& context, size_t bytes);
@@ -90,11 +94,13 @@ class TT_API Stream {
   virtual ~Stream();
   virtual KernelContext& context() = 0;  // with `op` empty; `error` null on a synchronous device
   virtual void copy(void* dst, const void* src, size_t bytes, CopyKind) = 0;
-  virtual void synchronize() = 0;          // returns when all work given so far is done
-  virtual Marker mark() = 0;               // the place after all work given so far
-  virtual void wait(Marker) = 0;           // later work of this stream runs after the marker, which may be another stream's
-  virtual bool query(Marker) = 0;          // has it been passed?
-  virtual double elapsed_us(Marker from, Marker to) = 0;  // between two passed markers of this stream
+  virtual void synchronize() = 0;  // returns when all work given so far is done
+  virtual Marker mark() = 0;       // the place after all work given so far
+  virtual void wait(Marker) = 0;   // later work of this stream runs after the marker, which may be
+                                   // another stream's
+  virtual bool query(Marker) = 0;  // has it been passed?
+  virtual double elapsed_us(Marker from,
+                            Marker to) = 0;  // between two passed markers of this stream
   // A backend that cannot record returns false; core then replays bound launches itself.
   virtual bool begin_capture();
   virtual std::unique_ptr<RecordedGraph> end_capture();
@@ -106,7 +112,8 @@ class TT_API Stream {
 class TT_API Allocator {
  public:
   virtual ~Allocator();
-  // The block may be used by `stream` at once. Frees caches and tries once more before it throws OutOfMemoryError.
+  // The block may be used by `stream` at once. Frees caches and tries once more before it throws
+  // OutOfMemoryError.
   Block allocate(size_t bytes, Stream& stream) {
     Block block = allocate_block(bytes, stream);
     if (TT_UNLIKELY(observed())) emit_block(EventKind::alloc, block, stream);
@@ -117,7 +124,8 @@ class TT_API Allocator {
     if (TT_UNLIKELY(observed())) emit_block(EventKind::free, block, stream);
     free_block(block, stream);
   }
-  virtual void record_use(Block& block, Stream& stream) = 0;  // another stream than the allocating one uses the block
+  virtual void record_use(
+      Block& block, Stream& stream) = 0;  // another stream than the allocating one uses the block
   virtual MemoryStats stats() const = 0;
   virtual void reset_peak() = 0;
   virtual void trim(size_t keep) = 0;
@@ -134,11 +142,11 @@ class TT_API Allocator {
 // ---- devices
 
 struct DeviceInfo {
-  std::string description;    // for people: processor or accelerator model
-  int64_t total_bytes = 0;    // of memory; 0: unknown
-  bool host_memory = false;   // the host may read and write data pointers
-  bool synchronous = false;   // kernels are done when they return
-  bool test_only = false;     // used only when named, never by best() or "all"
+  std::string description;   // for people: processor or accelerator model
+  int64_t total_bytes = 0;   // of memory; 0: unknown
+  bool host_memory = false;  // the host may read and write data pointers
+  bool synchronous = false;  // kernels are done when they return
+  bool test_only = false;    // used only when named, never by best() or "all"
 };
 
 class TT_API Backend {
@@ -153,7 +161,9 @@ class TT_API Backend {
   virtual const KernelTable& kernels() const = 0;
   virtual void set_num_threads(int) {}
   virtual int num_threads() const { return 1; }
-  virtual std::string details() const { return {}; }  // lines for `doctor`: instruction set, libraries, ...
+  virtual std::string details() const {
+    return {};
+  }  // lines for `doctor`: instruction set, libraries, ...
 };
 
 // ---- plugins
@@ -186,9 +196,10 @@ inline constexpr int kSpiNumber = 1;
 #define TT_STRING2(x) #x
 #define TT_STRING(x) TT_STRING2(x)
 struct SpiBuild {
-  const char* abi = "gxx-abi-" TT_STRING(__GXX_ABI_VERSION) "-cxx11-" TT_STRING(_GLIBCXX_USE_CXX11_ABI);
-  size_t view = sizeof(View), table = sizeof(KernelTable), context = sizeof(KernelContext), info = sizeof(DeviceInfo),
-         event = sizeof(Event), stats = sizeof(MemoryStats);
+  const char* abi =
+      "gxx-abi-" TT_STRING(__GXX_ABI_VERSION) "-cxx11-" TT_STRING(_GLIBCXX_USE_CXX11_ABI);
+  size_t view = sizeof(View), table = sizeof(KernelTable), context = sizeof(KernelContext),
+         info = sizeof(DeviceInfo), event = sizeof(Event), stats = sizeof(MemoryStats);
 };
 
 struct BackendPlugin {
@@ -199,8 +210,9 @@ struct BackendPlugin {
 };
 
 // In a plugin, at namespace scope, once.
-#define TT_BACKEND_PLUGIN(create_function)                                                                \
-  extern "C" __attribute__((visibility("default"))) const ::tinytorch::BackendPlugin tinytorch_backend_plugin = { \
+#define TT_BACKEND_PLUGIN(create_function)                      \
+  extern "C" __attribute__((visibility("default")))             \
+  const ::tinytorch::BackendPlugin tinytorch_backend_plugin = { \
       ::tinytorch::kSpiNumber, {}, create_function}
 
 }  // namespace tinytorch

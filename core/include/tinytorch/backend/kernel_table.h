@@ -1,4 +1,5 @@
-// One typed pointer per row of kernels.def. An out-of-tree backend may leave rows null; core then says which row it lacks.
+// One typed pointer per row of kernels.def. An out-of-tree backend may leave rows null; core then
+// says which row it lacks.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@ struct KernelContext;
 
 struct KernelTable {
   size_t size = sizeof(KernelTable);
-#define TT_KERNEL(name, layout, need, args, flops, bytes) void (*name)(KernelContext&, args) = nullptr;
+#define TT_KERNEL(name, layout, need, args, flops, bytes) \
+  void (*name)(KernelContext&, args) = nullptr;
 #include <tinytorch/backend/kernels.def>
 #undef TT_KERNEL
 };

@@ -46,8 +46,8 @@ struct UnaryParams {
 struct ReduceParams {
   double scale = 1;  // of a floating sum, applied at the end: a mean has scale 1/n
 };
-// C[m, n] = op(A)[m, k] op(B)[k, n] for each of `batch`. ta: A is stored [k, m]; tb: B is stored [n, k]. Matrices are dense;
-// batch strides count elements, 0 repeats the matrix.
+// C[m, n] = op(A)[m, k] op(B)[k, n] for each of `batch`. ta: A is stored [k, m]; tb: B is stored
+// [n, k]. Matrices are dense; batch strides count elements, 0 repeats the matrix.
 struct MatmulParams {
   int64_t batch, m, n, k, stride_a, stride_b;
   bool ta, tb;
@@ -59,7 +59,8 @@ struct Pool2dParams {
   int64_t kernel[2], stride[2], padding[2], dilation[2];
   bool count_include_pad;  // average pooling: divide by the full window, padding included
 };
-struct RampParams {  // out[i] = start + i step; with `to_end` the upper half counts back from end: end - (n - 1 - i) step
+struct RampParams {  // out[i] = start + i step; with `to_end` the upper half counts back from end:
+                     // end - (n - 1 - i) step
   ScalarValue start, step;
   double end;
   bool to_end;
@@ -84,7 +85,13 @@ struct AdamParams {
   bool maximize;
 };
 
-// Places of the f64 vector `hyper` through which an optimizer's changing scalars reach its kernel, in the backend's memory.
-enum HyperSlot : int { kHyperLearningRate = 0, kHyperStep = 1, kHyperGradScale = 2, kHyperCount = 3 };
+// Places of the f64 vector `hyper` through which an optimizer's changing scalars reach its kernel,
+// in the backend's memory.
+enum HyperSlot : int {
+  kHyperLearningRate = 0,
+  kHyperStep = 1,
+  kHyperGradScale = 2,
+  kHyperCount = 3
+};
 
 }  // namespace tinytorch

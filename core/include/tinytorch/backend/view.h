@@ -1,4 +1,5 @@
-// What a kernel learns about a tensor: plain data. Only the first `rank` entries of Dims are ever written or read.
+// What a kernel learns about a tensor: plain data. Only the first `rank` entries of Dims are ever
+// written or read.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@ struct Dims {
   }
 };
 
-// Strides count elements; stride 0 repeats. `contiguous`: row-major without gaps, so elements are data[0 .. numel).
+// Strides count elements; stride 0 repeats. `contiguous`: row-major without gaps, so elements are
+// data[0 .. numel).
 struct View {
   void* data;
   int64_t numel;
@@ -40,7 +42,9 @@ struct ViewList {
   TT_INLINE const View& operator[](int i) const { return *views[i]; }
 };
 
-TT_INLINE int64_t bytes_of(const View& v) { return v.numel * static_cast<int64_t>(size_of(v.dtype)); }
+TT_INLINE int64_t bytes_of(const View& v) {
+  return v.numel * static_cast<int64_t>(size_of(v.dtype));
+}
 TT_INLINE int64_t bytes_of(const View* v) { return v ? bytes_of(*v) : 0; }
 TT_INLINE int64_t bytes_of(const ViewList& list) {
   int64_t n = 0;

@@ -1,11 +1,13 @@
-// Elementwise ops. Shapes broadcast, dtypes promote, both as in PyTorch; integers become f32 where the result is real.
+// Elementwise ops. Shapes broadcast, dtypes promote, both as in PyTorch; integers become f32 where
+// the result is real.
 #pragma once
 
 #include <tinytorch/tensor.h>
 
 namespace tinytorch {
 
-// The dtype in which an op of these computes (PyTorch's rules: tensors with dims outrank those without, which outrank numbers).
+// The dtype in which an op of these computes (PyTorch's rules: tensors with dims outrank those
+// without, which outrank numbers).
 TT_API Dtype promote(Dtype a, Dtype b);
 TT_API Dtype result_type(const Tensor& a, const Tensor& b);
 TT_API Dtype result_type(const Tensor& a, Scalar b);
@@ -14,11 +16,14 @@ TT_API Shape broadcast_shapes(const Shape& a, const Shape& b);  // ShapeError
 TT_API Tensor add(const Tensor& a, const Tensor& b);
 TT_API Tensor sub(const Tensor& a, const Tensor& b);
 TT_API Tensor mul(const Tensor& a, const Tensor& b);
-TT_API Tensor div(const Tensor& a, const Tensor& b);           // true division: integers give f32
-TT_API Tensor floor_divide(const Tensor& a, const Tensor& b);  // rounds down; integer x / 0 is an IndexError
-TT_API Tensor remainder(const Tensor& a, const Tensor& b);     // sign of b; integer x % 0 is an IndexError
+TT_API Tensor div(const Tensor& a, const Tensor& b);  // true division: integers give f32
+TT_API Tensor floor_divide(const Tensor& a,
+                           const Tensor& b);  // rounds down; integer x / 0 is an IndexError
+TT_API Tensor remainder(const Tensor& a,
+                        const Tensor& b);  // sign of b; integer x % 0 is an IndexError
 TT_API Tensor pow(const Tensor& a, const Tensor& b);
-TT_API Tensor maximum(const Tensor& a, const Tensor& b);  // NaN wins; equal elements share the gradient
+TT_API Tensor maximum(const Tensor& a,
+                      const Tensor& b);  // NaN wins; equal elements share the gradient
 TT_API Tensor minimum(const Tensor& a, const Tensor& b);
 
 TT_API Tensor add(const Tensor& a, Scalar b);
@@ -64,7 +69,8 @@ TT_API Tensor logical_not(const Tensor& a);  // bool in, bool out
 TT_API Tensor logical_and(const Tensor& a, const Tensor& b);
 TT_API Tensor logical_or(const Tensor& a, const Tensor& b);
 
-TT_API Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);  // condition is bool
+TT_API Tensor where(const Tensor& condition, const Tensor& a,
+                    const Tensor& b);  // condition is bool
 
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }

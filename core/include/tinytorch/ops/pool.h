@@ -13,9 +13,12 @@ struct Pool2dOptions {
   bool count_include_pad = true;  // average pooling divides by the full window
 };
 // OH = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1; padding at most half the kernel.
-TT_API Tensor max_pool2d(const Tensor& x, std::array<int64_t, 2> kernel, const Pool2dOptions& options = {});
+TT_API Tensor max_pool2d(const Tensor& x, std::array<int64_t, 2> kernel,
+                         const Pool2dOptions& options = {});
 // With indices (i64): h W + w of each maximum inside its plane.
-TT_API ValuesAndIndices max_pool2d_with_indices(const Tensor& x, std::array<int64_t, 2> kernel, const Pool2dOptions& options = {});
-TT_API Tensor avg_pool2d(const Tensor& x, std::array<int64_t, 2> kernel, const Pool2dOptions& options = {});  // no dilation
+TT_API ValuesAndIndices max_pool2d_with_indices(const Tensor& x, std::array<int64_t, 2> kernel,
+                                                const Pool2dOptions& options = {});
+TT_API Tensor avg_pool2d(const Tensor& x, std::array<int64_t, 2> kernel,
+                         const Pool2dOptions& options = {});  // no dilation
 
 }  // namespace tinytorch

@@ -1,4 +1,5 @@
-// Reductions. `dims` may be negative and empty means all; reduced dims go, or stay with size 1 if keepdim.
+// Reductions. `dims` may be negative and empty means all; reduced dims go, or stay with size 1 if
+// keepdim.
 #pragma once
 
 #include <tinytorch/tensor.h>
@@ -10,7 +11,8 @@ TT_API Tensor sum(const Tensor& a, const Shape& dims, bool keepdim = false);
 TT_API Tensor mean(const Tensor& a);  // floating only
 TT_API Tensor mean(const Tensor& a, const Shape& dims, bool keepdim = false);
 TT_API Tensor var(const Tensor& a, const Shape& dims, bool unbiased = true, bool keepdim = false);
-// Largest and smallest elements; NaN wins; equal elements share the gradient. ShapeError if a reduced dim has size 0.
+// Largest and smallest elements; NaN wins; equal elements share the gradient. ShapeError if a
+// reduced dim has size 0.
 TT_API Tensor amax(const Tensor& a, const Shape& dims, bool keepdim = false);
 TT_API Tensor amin(const Tensor& a, const Shape& dims, bool keepdim = false);
 TT_API Tensor max(const Tensor& a);
