@@ -42,7 +42,7 @@ tt::TensorDataset make_images(int64_t count) {
       }
   }
   const tt::Tensor x = tt::tensor(pixels, tt::Shape{count, 1, kSide, kSide});
-  return tt::TensorDataset(x + 0.3 * tt::randn(x.shape()), tt::tensor(classes));
+  return tt::TensorDataset(x + 0.2 * tt::randn(x.shape()), tt::tensor(classes));
 }
 
 double accuracy(ShapeNet& net, const tt::TensorDataset& data) {
@@ -60,7 +60,7 @@ int main() {
   ShapeNet net;
   tt::Adam optimizer(net.parameters(), 5e-3);
   tt::CrossEntropyLoss loss;
-  for (int epoch = 0; epoch < 4; ++epoch) {
+  for (int epoch = 0; epoch < 6; ++epoch) {
     tt::Tensor sum = tt::zeros({});  // stays on the device until the epoch is over
     for (const auto& [x, y] : loader) {
       optimizer.zero_grad();

@@ -63,8 +63,8 @@ void print_backend(const std::string& name) {
 // A product, a gradient and a read-back: that the parts work together, not only that they are
 // there.
 bool works(const Device& device) {
-  const Tensor a = full({3, 4}, 2, {.device = device, .requires_grad = true});
-  const Tensor loss = matmul(a, full({4, 5}, 3, {.device = device})).sum();
+  const Tensor a = full({3, 4}, 2.0, {.device = device, .requires_grad = true});
+  const Tensor loss = matmul(a, full({4, 5}, 3.0, {.device = device})).sum();
   loss.backward();
   return loss.item() == 3 * 5 * 4 * 2 * 3 && a.grad().sum().item() == 3 * 4 * 5 * 3;
 }

@@ -1,4 +1,5 @@
-// The caching allocator of host memory: sizes and alignment, statistics, limits, trimming, threads, forks.
+// The caching allocator of host memory: sizes and alignment, statistics, limits, trimming, threads,
+// forks.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,10 +37,11 @@ TEST(SizeClasses, WasteIsAtMostAnEighth) {
     ASSERT_GE(c.bytes, bytes);
     ASSERT_LE(c.bytes - bytes, c.bytes / 8) << bytes;
     ASSERT_LT(c.index, kSizeClasses);
-    ASSERT_EQ(size_class(c.bytes).index, c.index);      // a class holds its own size
+    ASSERT_EQ(size_class(c.bytes).index, c.index);          // a class holds its own size
     ASSERT_EQ(size_class(c.bytes + 1).index, c.index + 1);  // and the next byte is the next class
   }
-  for (size_t bytes = 0; bytes <= kSmallMax; ++bytes) ASSERT_GE(small_bytes(small_bin(bytes)), std::max<size_t>(bytes, 1));
+  for (size_t bytes = 0; bytes <= kSmallMax; ++bytes)
+    ASSERT_GE(small_bytes(small_bin(bytes)), std::max<size_t>(bytes, 1));
 }
 
 TEST(CachingAllocator, BlocksAreAlignedAndApart) {
@@ -56,7 +58,8 @@ TEST(CachingAllocator, BlocksAreAlignedAndApart) {
   }
   for (size_t i = 0; i < blocks.size(); ++i) {
     const auto* bytes = static_cast<const unsigned char*>(blocks[i].data);
-    for (size_t k = 0; k < std::min<size_t>(blocks[i].bytes, 4096); ++k) ASSERT_EQ(bytes[k], i % 251);
+    for (size_t k = 0; k < std::min<size_t>(blocks[i].bytes, 4096); ++k)
+      ASSERT_EQ(bytes[k], i % 251);
   }
   for (const Block& b : blocks) give(b);
 }
@@ -128,7 +131,8 @@ TEST(CachingAllocator, TrimGivesBack) {
 TEST(CachingAllocator, CacheIsBounded) {
   NEEDS_CACHES();
   allocator().trim(0);
-  for (int i = 1; i <= 64; ++i) give(take((size_t{4} << 20) * static_cast<size_t>(i)));  // 64 sizes, one block alive at a time
+  for (int i = 1; i <= 64; ++i)
+    give(take((size_t{4} << 20) * static_cast<size_t>(i)));  // 64 sizes, one block alive at a time
   EXPECT_LE(stats().cached, (int64_t{64} << 20) + 2 * (int64_t{256} << 20));
   allocator().trim(0);
 }

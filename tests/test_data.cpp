@@ -26,7 +26,8 @@ TEST(Dataset, TensorsMustFit) {
   EXPECT_THROW(TensorDataset{Tensor()}, ValueError);
   expect_error<ShapeError>([] { TensorDataset(ones({3}), ones({2})); }, {"[3]", "[2]"});
   EXPECT_THROW(TensorDataset(ones({})), ShapeError);
-  EXPECT_THROW(TensorDataset(ones({2}), ones({2}, {.device = Device("reference")})), DeviceError);
+  const Tensor on_cpu = ones({2}, {.device = Device("cpu")});
+  EXPECT_THROW(TensorDataset(on_cpu, on_cpu.to(Device("reference"))), DeviceError);
   const TensorDataset data = numbers(10);
   EXPECT_THROW(data.range(8, 3), IndexError);
   EXPECT_THROW(data.range(-1, 2), IndexError);

@@ -131,7 +131,7 @@ TEST(Layers, LinearAndEmbedding) {
   const Tensor rows = embedding(index);
   EXPECT_EQ(rows.shape().str(), "[2, 2, 3]");
   expect_equal(rows[0][1], embedding.weight[4]);
-  EXPECT_THROW(embedding(tensor<int64_t>({5})), IndexError);
+  EXPECT_THROW(embedding(tensor<int64_t>({5})).to_vector<float>(), IndexError);
   EXPECT_THROW(Linear(-1, 2), ValueError);
   EXPECT_THROW(Linear(2, 3)(ones({4, 3})), ShapeError);
 }
@@ -224,7 +224,7 @@ TEST(Losses, AreTheirOps) {
   expect_equal(MeanSquaredError()(logits, target), mse_loss(logits, target));
   expect_equal(BinaryCrossEntropyLoss()(p, target), binary_cross_entropy(p, target));
   EXPECT_THROW(MSELoss()(ones({2}), ones({3})), ShapeError);
-  EXPECT_THROW(CrossEntropyLoss()(logits, tensor<int64_t>({0, 1, 2, 3})), IndexError);
+  EXPECT_THROW(CrossEntropyLoss()(logits, tensor<int64_t>({0, 1, 2, 3})).item(), IndexError);
   EXPECT_EQ(MSELoss().type_name(), "MSELoss");
 }
 

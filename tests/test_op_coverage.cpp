@@ -88,7 +88,7 @@ std::vector<Declaration> methods() {
 }
 
 // Methods that are no ops: part of autograd, tested there.
-const std::set<std::string> kNotOps = {"Tensor::grad", "Tensor::requires_grad_",
+const std::set<std::string> kNotOps = {"Tensor::grad", "Tensor::requires_grad_", "Tensor::copy",
                                        "Tensor::retain_grad"};
 // Ops of floating tensors whose results are steps or have nothing to differentiate.
 const std::set<std::string> kNoGradient = {"floor_divide",

@@ -1,4 +1,5 @@
-// The thread pool: every task once, nested and concurrent regions, exceptions, changing width, forks.
+// The thread pool: every task once, nested and concurrent regions, exceptions, changing width,
+// forks.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -47,7 +48,8 @@ TEST_F(ThreadPool, WakesAfterSleep) {
     std::atomic<int> count{0};
     run(8, [&](int64_t) { count.fetch_add(1); });
     EXPECT_EQ(count.load(), 8);
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // long enough for the workers to sleep
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(1));  // long enough for the workers to sleep
   }
 }
 
@@ -97,7 +99,11 @@ TEST_F(ThreadPool, ConcurrentUsersAllFinish) {
 
 TEST_F(ThreadPool, ExceptionsReachTheCaller) {
   for (int i = 0; i < 50; ++i) {
-    EXPECT_THROW(run(20, [](int64_t t) { if (t == 13) throw std::runtime_error("task"); }), std::runtime_error);
+    EXPECT_THROW(run(20,
+                     [](int64_t t) {
+                       if (t == 13) throw std::runtime_error("task");
+                     }),
+                 std::runtime_error);
     std::atomic<int> count{0};
     run(20, [&](int64_t) { count.fetch_add(1); });
     EXPECT_EQ(count.load(), 20) << "the pool works on";

@@ -137,7 +137,7 @@ TEST_P(Threads, LargeOpsFromSeveralThreadsAtOnce) {  // they share the pool
 TEST_P(Threads, SharedInputsAreRead) {
   Tensor w = ones({50, 50});
   w.requires_grad_();
-  const Tensor x = full({50}, 2);
+  const Tensor x = full({50}, 2.0);
   on_threads(4, [&](int) {
     for (int i = 0; i < 50; ++i) {
       const Tensor g = grad({sum(square(matmul(w, x)))}, {w})[0];  // grad() leaves w alone
@@ -245,7 +245,7 @@ TEST_P(Threads, RegistryIsUsedFirstByManyAtOnce) {
 }
 
 TEST_P(Threads, StreamsOfTheirOwn) {
-  const Tensor input = full({1000}, 3);
+  const Tensor input = full({1000}, 3.0);
   device_.synchronize();
   on_threads(3, [&](int i) {
     const auto stream = create_stream(device_);

@@ -173,12 +173,10 @@ void Pass::start(const Tensor& output, const Tensor& grad) {
           "[backward] " + show(view_of(output)) +
           " has no gradient given, needed: a single element, or a gradient of that shape");
     g = ones_like(output);
-  } else if (!(g.shape() == output.shape())) {
-    throw AutogradError("[backward] gradient " + show(view_of(g)) + ", needed: the shape of " +
-                        show(view_of(output)));
+  } else if (!fits(g, n->output(output.impl()->output)) || device_of(g) != device_of(output)) {
+    throw AutogradError("[backward] gradient " + show(view_of(g)) + " on " + device_of(g)->name +
+                        ", needed: " + show(view_of(output)) + " on " + device_of(output)->name);
   }
-  if (!fits(g, n->output(output.impl()->output)))
-    make_fit(g, n->output(output.impl()->output), "backward");
   deliver({n, output.impl()->output}, std::move(g), NodeRef(nullptr));
 }
 

@@ -55,10 +55,12 @@ Tensor Tensor::cpu() const { return to(Device("cpu")); }
 
 namespace {
 
-// The elements cast to T's dtype, dense, copied to `host`.
+// The elements cast to T's dtype, dense, copied to `host`. A cast is made on the host's side, so
+// that a backend needs no kernel for it.
 template <class T>
 void read(const Tensor& t, T* host) {
-  const Tensor cast = dense(t.detach().to(dtype_of<T>));
+  const Tensor raw = dense(t.detach());
+  const Tensor cast = view_of(raw).dtype == dtype_of<T> ? raw : raw.cpu().to(dtype_of<T>);
   copy_to_host(use(cast), device_of(cast), host);
 }
 

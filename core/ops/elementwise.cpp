@@ -77,12 +77,13 @@ Tensor relu(const Tensor& a) {
 }
 Tensor clamp(const Tensor& a, double min, double max) {
   check_number("clamp", a);
-  if (!(min <= max))
-    throw ValueError("[clamp] min " + std::to_string(min) + " and max " + std::to_string(max) +
-                     ", needed: min <= max");
+  if (min != min || max != max)
+    throw ValueError("[clamp] bounds " + std::to_string(min) + " and " + std::to_string(max) +
+                     ", needed: numbers");
   Tensor out = unary_same("clamp", UnaryOp::clamp, a, {Scalar(min).value(), Scalar(max).value()});
   if (!recording(a)) return out;
   return attach(out, "clamp", {a}, [a = Saved(a), min, max](const Tensor& g) {
+    if (min > max) return Grads{zeros_like(g)};  // max everywhere
     return Grads{where(logical_and(ge(a(), min), le(a(), max)), g, zeros_like(g))};
   });
 }
@@ -132,7 +133,12 @@ Tensor where(const Tensor& condition, const Tensor& x, const Tensor& y) {
     throw_dtype("where", view_of(condition), "a bool condition");
   const Dtype d = result_type(x, y);
   const Tensor a = x.to(d), b = y.to(d);
-  const Shape shape = broadcast_shapes(broadcast_shape("where", a, b), shape_of(condition));
+  const std::optional<Shape> wanted =
+      broadcast(broadcast_shape("where", a, b), shape_of(condition));
+  if (!wanted)
+    throw ShapeError("[where] condition " + show(view_of(condition)) + ", " + show(view_of(x)) +
+                     " and " + show(view_of(y)) + " do not broadcast");
+  const Shape& shape = *wanted;
   Tensor out = make(device_of(a), d, shape);
   const Merged<4> m(view_of(out), broadcast_view(use(condition), shape),
                     broadcast_view(use(a), shape), broadcast_view(use(b), shape));

@@ -13,7 +13,7 @@ struct Folded {
 };
 inline Folded fold(const char* op, const Tensor& a, int dim) {
   const View& v = view_of(a);
-  Folded f{wrap_dim(op, dim, v.rank)};
+  Folded f{wrap_dim(op, dim, v)};
   for (int i = 0; i < v.rank; ++i) (i < f.dim ? f.outer : i == f.dim ? f.n : f.inner) *= v.shape[i];
   return f;
 }

@@ -45,8 +45,8 @@ Generator::State Generator::state() const {
 }
 
 Generator default_generator(const Device& device) {
-  if (const Generator* mine = thread_state().generator; mine && mine->device() == device)
-    return *mine;
+  for (const GeneratorGuard* g = thread_state().generators; g; g = g->before_)
+    if (g->generator_.device() == device) return g->generator_;
   Defaults& d = defaults();
   std::lock_guard lock(d.mutex);
   auto it = d.of.find(device.state());
@@ -55,10 +55,10 @@ Generator default_generator(const Device& device) {
 }
 
 GeneratorGuard::GeneratorGuard(const Generator& generator)
-    : generator_(generator), before_(thread_state().generator) {
-  thread_state().generator = &generator_;
+    : generator_(generator), before_(thread_state().generators) {
+  thread_state().generators = this;
 }
-GeneratorGuard::~GeneratorGuard() { thread_state().generator = before_; }
+GeneratorGuard::~GeneratorGuard() { thread_state().generators = before_; }
 
 void manual_seed(uint64_t seed) {
   Defaults& d = defaults();

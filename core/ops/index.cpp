@@ -5,6 +5,7 @@
 #include <tinytorch/ops/create.h>
 
 #include "core/ops/fold.h"
+#include "core/ops/indexing.h"
 
 namespace tinytorch {
 
@@ -51,26 +52,26 @@ void check_corner(const char* op, const Tensor& a, const Tensor& index, int dim)
 
 }  // namespace
 
-Tensor index_select(const Tensor& t, int dim, const Tensor& index) {
-  check_index("index_select", t, index);
-  if (view_of(index).rank > 1) throw_shapes("index_select", t, index, "an index of rank 1");
-  if (view_of(t).rank == 0)
-    throw_shapes("index_select", t, index, "at least one dim to select from");
+Tensor index_select_as(const char* op, const Tensor& t, int dim, const Tensor& index) {
+  check_index(op, t, index);
+  if (view_of(index).rank > 1) throw_shapes(op, t, index, "an index of rank 1");
+  if (view_of(t).rank == 0) throw_shapes(op, t, index, "at least one dim to select from");
   const Tensor a = t.contiguous(), i = as_index(index);
-  const Folded f = fold("index_select", a, dim);
+  const Folded f = fold(op, a, dim);
   Shape shape = shape_of(a);
   shape[f.dim] = view_of(i).numel;
   Tensor out = make(device_of(a), view_of(a).dtype, shape);
   if (view_of(out).numel)
-    launch<rows::index_select>("index_select", device_of(a),
+    launch<rows::index_select>(op, device_of(a),
                                view_of(seen_as(out, {f.outer, view_of(i).numel, f.inner})),
                                use(seen_as(a, f.shape())), use(seen_as(i, {view_of(i).numel})));
   if (!recording(a)) return out;
-  return attach(
-      out, "index_select", {a}, [i = Saved(i), before = shape_of(a), d = f.dim](const Tensor& g) {
-        return Grads{
-            index_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, i(), g)};
-      });
+  return attach(out, op, {a}, [i = Saved(i), before = shape_of(a), d = f.dim](const Tensor& g) {
+    return Grads{index_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, i(), g)};
+  });
+}
+Tensor index_select(const Tensor& t, int dim, const Tensor& index) {
+  return index_select_as("index_select", t, dim, index);
 }
 
 Tensor index_add(const Tensor& base, int dim, const Tensor& index, const Tensor& source) {
@@ -101,26 +102,29 @@ Tensor index_add(const Tensor& base, int dim, const Tensor& index, const Tensor&
       });
 }
 
-Tensor gather(const Tensor& t, int dim, const Tensor& index) {
-  check_index("gather", t, index);
-  const int d = wrap_dim("gather", dim, view_of(t).rank);
-  check_corner("gather", t, index, d);
+Tensor gather_as(const char* op, const Tensor& t, int dim, const Tensor& index) {
+  check_index(op, t, index);
+  const int d = wrap_dim(op, dim, view_of(t));
+  check_corner(op, t, index, d);
   const Tensor a = corner(t, index, d).contiguous(), i = as_index(index);
-  const Folded f = fold("gather", a, d), fi = fold("gather", i, d);
+  const Folded f = fold(op, a, d), fi = fold(op, i, d);
   Tensor out = make(device_of(a), view_of(a).dtype, shape_of(i));
   if (view_of(out).numel)
-    launch<rows::gather>("gather", device_of(a), view_of(seen_as(out, fi.shape())),
+    launch<rows::gather>(op, device_of(a), view_of(seen_as(out, fi.shape())),
                          use(seen_as(a, f.shape())), use(seen_as(i, fi.shape())));
   if (!recording(a)) return out;
-  return attach(out, "gather", {a}, [i = Saved(i), before = shape_of(a), d](const Tensor& g) {
+  return attach(out, op, {a}, [i = Saved(i), before = shape_of(a), d](const Tensor& g) {
     return Grads{scatter_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, i(), g)};
   });
+}
+Tensor gather(const Tensor& t, int dim, const Tensor& index) {
+  return gather_as("gather", t, dim, index);
 }
 
 Tensor scatter_add(const Tensor& base, int dim, const Tensor& index, const Tensor& source) {
   check_index("scatter_add", base, index);
   check_addable("scatter_add", base, source);
-  const int d = wrap_dim("scatter_add", dim, view_of(base).rank);
+  const int d = wrap_dim("scatter_add", dim, view_of(base));
   check_corner("scatter_add", base, index, d);
   if (!(shape_of(source) == shape_of(index)))
     throw_shapes("scatter_add", index, source, "a source of the index's shape");
@@ -148,7 +152,7 @@ Tensor embedding(const Tensor& weight, const Tensor& index) {
   if (view_of(weight).rank != 2) throw_shapes("embedding", weight, index, "a weight [V, D]");
   Shape shape = shape_of(index);
   shape.push_back(view_of(weight).shape[1]);
-  return index_select(weight, 0, index.reshape({-1})).reshape(shape);
+  return index_select_as("embedding", weight, 0, index.reshape({-1})).reshape(shape);
 }
 
 Tensor one_hot(const Tensor& index, int64_t classes, Dtype dtype) {
@@ -159,7 +163,7 @@ Tensor one_hot(const Tensor& index, int64_t classes, Dtype dtype) {
   const Tensor rows = eye(classes, {}, options);
   Shape shape = shape_of(index);
   shape.push_back(classes);
-  return index_select(rows, 0, index.reshape({-1})).reshape(shape);
+  return index_select_as("one_hot", rows, 0, index.reshape({-1})).reshape(shape);
 }
 
 Tensor Tensor::gather(int dim, const Tensor& index) const {

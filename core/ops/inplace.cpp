@@ -78,9 +78,9 @@ Tensor& Tensor::mul_(Scalar other) {
 }
 Tensor& Tensor::clamp_(double min, double max) {
   check_scalar("clamp_", *this, 0);
-  if (!(min <= max))
-    throw ValueError("[clamp_] min " + std::to_string(min) + " and max " + std::to_string(max) +
-                     ", needed: min <= max");
+  if (min != min || max != max)
+    throw ValueError("[clamp_] bounds " + std::to_string(min) + " and " + std::to_string(max) +
+                     ", needed: numbers");
   begin_in_place("clamp_", *this);
   unary_into("clamp_", UnaryOp::clamp, *this, {Scalar(min).value(), Scalar(max).value()});
   return *this;

@@ -36,7 +36,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int dim) {
   check_defined("cat", tensors[0]);
   if (tensors[0].rank() == 0)
     throw ShapeError("[cat] tensors of rank 0, needed: at least one dim; use stack()");
-  const int d = wrap_dim("cat", dim, tensors[0].rank());
+  const int d = wrap_dim("cat", dim, view_of(tensors[0]));
   const std::vector<Tensor> parts = joinable(tensors, d);
   Shape shape = shape_of(parts[0]);
   shape[d] = 0;
@@ -89,7 +89,7 @@ Tensor stack(const std::vector<Tensor>& tensors, int dim) {
 std::vector<Tensor> split(const Tensor& a, const std::vector<int64_t>& sizes, int dim) {
   check_defined("split", a);
   if (a.rank() == 0) throw ShapeError("[split] " + show(view_of(a)) + ", needed: at least one dim");
-  const int d = wrap_dim("split", dim, a.rank());
+  const int d = wrap_dim("split", dim, view_of(a));
   int64_t total = 0;
   for (int64_t n : sizes) {
     if (n < 0) throw ShapeError("[split] size " + std::to_string(n) + ", needed: at least 0");
@@ -131,7 +131,8 @@ std::vector<Tensor> split(const Tensor& a, int64_t size, int dim) {
   check_defined("split", a);
   if (size < 1) throw ShapeError("[split] size " + std::to_string(size) + ", needed: at least 1");
   std::vector<int64_t> sizes;
-  for (int64_t left = a.rank() ? a.size(dim) : 0; left > 0; left -= size)
+  for (int64_t left = a.rank() ? view_of(a).shape[wrap_dim("split", dim, view_of(a))] : 0; left > 0;
+       left -= size)
     sizes.push_back(std::min(size, left));
   if (sizes.empty()) sizes.push_back(0);
   return split(a, sizes, dim);

@@ -8,6 +8,7 @@
 #include <tinytorch/ops/reduce.h>
 #include <tinytorch/ops/softmax.h>
 
+#include "core/ops/indexing.h"
 #include "core/ops/pointwise.h"
 
 namespace tinytorch {
@@ -39,7 +40,8 @@ Tensor reduce(const Tensor& losses, Reduction r) {
 // ---- cross-entropy
 
 Tensor cross_entropy_composed(const Tensor& logits, const Tensor& target, Reduction r) {
-  const Tensor picked = gather(log_softmax(logits, 1), 1, target.unsqueeze(1)).squeeze(1);
+  const Tensor picked =
+      gather_as("cross_entropy", log_softmax(logits, 1), 1, target.unsqueeze(1)).squeeze(1);
   return neg(reduce(picked, r));
 }
 

@@ -78,7 +78,10 @@ Tensor product(const Tensor& a, const Tensor& b) {
   const View &u = view_of(a), &w = view_of(b);
   const int64_t m = u.shape[u.rank - 2], k = u.shape[u.rank - 1], n = w.shape[w.rank - 1];
   if (w.shape[w.rank - 2] != k) throw_shapes("matmul", a, b, "[..., M, K] and [..., K, N]");
-  const Shape batch = broadcast_shapes(Shape(u.rank - 2, u.shape.d), Shape(w.rank - 2, w.shape.d));
+  const std::optional<Shape> stretched =
+      broadcast(Shape(u.rank - 2, u.shape.d), Shape(w.rank - 2, w.shape.d));
+  if (!stretched) throw_shapes("matmul", a, b, "leading dims that broadcast");
+  const Shape& batch = *stretched;
   Shape shape = batch;
   shape.push_back(m);
   shape.push_back(n);

@@ -24,31 +24,30 @@ Tensor as_real(const char* op, const Tensor& a) {
   return is_floating(view_of(a).dtype) ? a : a.to(Dtype::f32);
 }
 
-Shape broadcast_shape(const char* op, const Tensor& a, const Tensor& b) {
-  const View &u = view_of(a), &w = view_of(b);
-  const int rank = std::max(u.rank, w.rank);
-  Shape shape;
-  for (int i = 0; i < rank; ++i) {
-    const int p = i - (rank - u.rank), q = i - (rank - w.rank);
-    const int64_t m = p < 0 ? 1 : u.shape[p], n = q < 0 ? 1 : w.shape[q];
-    if (m != n && m != 1 && n != 1) throw_broadcast(op, u, w);
-    shape.push_back(m == 1 ? n : m);
-  }
-  return shape;
-}
-
-Shape broadcast_shapes(const Shape& a, const Shape& b) {
+std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());
   Shape shape;
   for (int i = 0; i < rank; ++i) {
     const int p = i - (rank - a.rank()), q = i - (rank - b.rank());
     const int64_t m = p < 0 ? 1 : a[p], n = q < 0 ? 1 : b[q];
-    if (m != n && m != 1 && n != 1)
-      throw ShapeError("[broadcast_shapes] " + a.str() + " and " + b.str() +
-                       " do not broadcast: sizes, aligned at the end, must be equal or 1");
+    if (m != n && m != 1 && n != 1) return std::nullopt;
     shape.push_back(m == 1 ? n : m);
   }
   return shape;
+}
+
+Shape broadcast_shape(const char* op, const Tensor& a, const Tensor& b) {
+  const std::optional<Shape> shape = broadcast(shape_of(a), shape_of(b));
+  if (!shape) throw_broadcast(op, view_of(a), view_of(b));
+  return *shape;
+}
+
+Shape broadcast_shapes(const Shape& a, const Shape& b) {
+  const std::optional<Shape> shape = broadcast(a, b);
+  if (!shape)
+    throw ShapeError("[broadcast_shapes] " + a.str() + " and " + b.str() +
+                     " do not broadcast: sizes, aligned at the end, must be equal or 1");
+  return *shape;
 }
 
 Tensor dense(const Tensor& a) {

@@ -16,6 +16,8 @@ Tensor dense(const Tensor& a);
 [[noreturn]] TT_COLD void throw_dtype(const char* op, const View& v, const char* needed);
 [[noreturn]] TT_COLD void throw_broadcast(const char* op, const View& a, const View& b);
 
+// The shape to which both stretch, if there is one.
+std::optional<Shape> broadcast(const Shape& a, const Shape& b);
 // Shape of a op b; ShapeError named `op`.
 Shape broadcast_shape(const char* op, const Tensor& a, const Tensor& b);
 

@@ -74,27 +74,35 @@ Tensor avg_pool2d_grad(const Tensor& gradient, const Shape& input_shape,
 
 }  // namespace
 
-ValuesAndIndices max_pool2d_with_indices(const Tensor& input, std::array<int64_t, 2> kernel,
-                                         const Pool2dOptions& o) {
+namespace {
+
+ValuesAndIndices max_pool(const char* op, const Tensor& input, std::array<int64_t, 2> kernel,
+                          const Pool2dOptions& o) {
   const Pool2dParams p = params_of(kernel, o);
-  const Shape shape = output_shape("max_pool2d", input, p);
+  const Shape shape = output_shape(op, input, p);
   const Tensor x = input.contiguous();
   Tensor out = make(device_of(x), view_of(x).dtype, shape),
          indices = make(device_of(x), Dtype::i64, shape);
   if (view_of(out).numel)
-    launch<rows::max_pool2d>("max_pool2d", device_of(x), view_of(out), view_of(indices), use(x), p);
+    launch<rows::max_pool2d>(op, device_of(x), view_of(out), view_of(indices), use(x), p);
   if (!recording(x)) return {out, indices};
-  Tensor values =
-      attach(out, "max_pool2d", {x}, [i = Saved(indices), before = shape_of(x)](const Tensor& g) {
-        const Shape planes{before[0], before[1], before[2] * before[3]};
-        const Shape picked{before[0], before[1], view_of(g).shape[2] * view_of(g).shape[3]};
-        const Tensor zero = zeros(planes, {.dtype = g.dtype(), .device = g.device()});
-        return Grads{scatter_add(zero, 2, i().reshape(picked), g.reshape(picked)).reshape(before)};
-      });
+  Tensor values = attach(out, op, {x}, [i = Saved(indices), before = shape_of(x)](const Tensor& g) {
+    const Shape planes{before[0], before[1], before[2] * before[3]};
+    const Shape picked{before[0], before[1], view_of(g).shape[2] * view_of(g).shape[3]};
+    const Tensor zero = zeros(planes, {.dtype = g.dtype(), .device = g.device()});
+    return Grads{scatter_add(zero, 2, i().reshape(picked), g.reshape(picked)).reshape(before)};
+  });
   return {values, indices};
 }
+
+}  // namespace
+
+ValuesAndIndices max_pool2d_with_indices(const Tensor& x, std::array<int64_t, 2> kernel,
+                                         const Pool2dOptions& o) {
+  return max_pool("max_pool2d_with_indices", x, kernel, o);
+}
 Tensor max_pool2d(const Tensor& x, std::array<int64_t, 2> kernel, const Pool2dOptions& o) {
-  return max_pool2d_with_indices(x, kernel, o).values;
+  return max_pool("max_pool2d", x, kernel, o).values;
 }
 
 Tensor avg_pool2d(const Tensor& input, std::array<int64_t, 2> kernel, const Pool2dOptions& o) {

@@ -69,19 +69,34 @@ Tensor masked_scale(const Tensor& input, const Tensor& mask, double scale) {
 
 }  // namespace
 
+namespace {
+Tensor uniform_as(const char* op, const Shape& shape, double low, double high,
+                  const RandomOptions& o) {
+  return draw(op, RandomOp::uniform, shape, real(op, o), {low, high, 0, 0}, o);
+}
+Tensor normal_as(const char* op, const Shape& shape, double mean, double std,
+                 const RandomOptions& o) {
+  return draw(op, RandomOp::normal, shape, real(op, o), {mean, std, 0, 0}, o);
+}
+}  // namespace
+
 Tensor uniform(const Shape& shape, double low, double high, const RandomOptions& o) {
   if (!(low <= high))
     throw ValueError("[uniform] from " + std::to_string(low) + " to " + std::to_string(high) +
                      ", needed: low <= high");
-  return draw("uniform", RandomOp::uniform, shape, real("uniform", o), {low, high, 0, 0}, o);
+  return uniform_as("uniform", shape, low, high, o);
 }
-Tensor rand(const Shape& shape, const RandomOptions& o) { return uniform(shape, 0, 1, o); }
+Tensor rand(const Shape& shape, const RandomOptions& o) {
+  return uniform_as("rand", shape, 0, 1, o);
+}
 Tensor normal(const Shape& shape, double mean, double std, const RandomOptions& o) {
   if (!(std >= 0))
     throw ValueError("[normal] standard deviation " + std::to_string(std) + ", needed: at least 0");
-  return draw("normal", RandomOp::normal, shape, real("normal", o), {mean, std, 0, 0}, o);
+  return normal_as("normal", shape, mean, std, o);
 }
-Tensor randn(const Shape& shape, const RandomOptions& o) { return normal(shape, 0, 1, o); }
+Tensor randn(const Shape& shape, const RandomOptions& o) {
+  return normal_as("randn", shape, 0, 1, o);
+}
 Tensor bernoulli(const Shape& shape, double p, const RandomOptions& o) {
   check_probability("bernoulli", p);
   return draw("bernoulli", RandomOp::bernoulli, shape, o.dtype.value_or(Dtype::f32), {p, 0, 0, 0},

@@ -26,9 +26,9 @@ Dimset dims_of(const char* op, const Tensor& a, const Shape& dims, bool keepdim)
   const View& v = view_of(a);
   bool in[kMaxRank] = {};
   for (int64_t d : dims) {
-    const int k = wrap_dim(op, static_cast<int>(std::clamp<int64_t>(d, -100, 100)), v.rank);
+    const int k = wrap_dim(op, d, v);
     if (in[k])
-      throw ShapeError("[" + std::string(op) + "] dims " + dims.str() +
+      throw ShapeError("[" + std::string(op) + "] " + show(v) + " over dims " + dims.str() +
                        ", needed: every dim at most once");
     in[k] = true;
   }
@@ -111,7 +111,7 @@ ValuesAndIndices chosen(const char* name, ReduceOp op, const Tensor& a, int dim,
   Tensor values;
   Tensor indices = index_of(name, op, a, dim, keepdim, &values);
   if (!recording(a)) return {values, indices};
-  const int d = wrap_dim(name, dim, view_of(a).rank);
+  const int d = wrap_dim(name, dim, view_of(a));
   const Shape before = shape_of(a);
   Tensor out = attach(values, name, {a}, [indices, d, before, keepdim](const Tensor& g) {
     Tensor zero = zeros(before, {.dtype = g.dtype(), .device = g.device()});

@@ -106,8 +106,8 @@ Tensor Tensor::reshape(const Shape& wanted) const {
 Tensor Tensor::flatten(int start_dim, int end_dim) const {
   check_defined("flatten", *this);
   if (rank() == 0) return reshape({1});
-  const int start = wrap_dim("flatten", start_dim, rank()),
-            end = wrap_dim("flatten", end_dim, rank());
+  const int start = wrap_dim("flatten", start_dim, impl_->view),
+            end = wrap_dim("flatten", end_dim, impl_->view);
   if (start > end)
     throw ShapeError(op_text("flatten", *this) + " from dim " + std::to_string(start) + " to " +
                      std::to_string(end) + ", needed: start <= end");
@@ -130,7 +130,7 @@ Tensor Tensor::permute(const Shape& dims) const {
   Shape shape, strides, order, inverse = dims;
   bool seen[kMaxRank] = {};
   for (int64_t d : dims) {
-    const int k = wrap_dim("permute", static_cast<int>(std::clamp<int64_t>(d, -100, 100)), v.rank);
+    const int k = wrap_dim("permute", d, v);
     if (seen[k])
       throw ShapeError(op_text("permute", *this) + " by " + dims.str() +
                        ", needed: every dim once");
@@ -147,7 +147,8 @@ Tensor Tensor::permute(const Shape& dims) const {
 }
 Tensor Tensor::transpose(int dim0, int dim1) const {
   check_defined("transpose", *this);
-  const int a = wrap_dim("transpose", dim0, rank()), b = wrap_dim("transpose", dim1, rank());
+  const int a = wrap_dim("transpose", dim0, impl_->view),
+            b = wrap_dim("transpose", dim1, impl_->view);
   if (rank() == 0) return *this;
   Shape shape = shape_of(*this), strides = strides_of(*this);
   std::swap(shape[a], shape[b]);
@@ -195,7 +196,7 @@ Tensor Tensor::squeeze() const {
 }
 Tensor Tensor::squeeze(int dim) const {
   check_defined("squeeze", *this);
-  const int d = wrap_dim("squeeze", dim, rank());
+  const int d = wrap_dim("squeeze", dim, impl_->view);
   if (rank() == 0 || impl_->view.shape[d] != 1) return *this;
   Shape shape, strides;
   for (int i = 0; i < rank(); ++i) {
@@ -207,7 +208,10 @@ Tensor Tensor::squeeze(int dim) const {
 }
 Tensor Tensor::unsqueeze(int dim) const {
   check_defined("unsqueeze", *this);
-  const int d = wrap_dim("unsqueeze", dim, rank() + 1);
+  if (rank() == kMaxRank)
+    throw ShapeError(op_text("unsqueeze", *this) + ", needed: rank below " +
+                     std::to_string(kMaxRank));
+  const int d = wrap_dim("unsqueeze", dim, impl_->view, rank() + 1);
   Shape shape, strides;
   for (int i = 0; i <= rank(); ++i) {
     if (i == d) {
@@ -227,7 +231,7 @@ Tensor Tensor::slice(int dim, int64_t start, int64_t end, int64_t step) const {
   if (step < 1)
     throw ShapeError(op_text("slice", *this) + " with step " + std::to_string(step) +
                      ", needed: at least 1");
-  const int d = wrap_dim("slice", dim, rank());
+  const int d = wrap_dim("slice", dim, impl_->view);
   const int64_t n = impl_->view.shape[d];
   auto clamped = [n](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + n : i, 0, n); };
   const int64_t from = clamped(start), to = std::max(from, clamped(end));
@@ -265,7 +269,7 @@ Tensor Tensor::narrow(int dim, int64_t start, int64_t length) const {
 Tensor Tensor::select(int dim, int64_t index) const {
   check_defined("select", *this);
   if (rank() == 0) throw ShapeError(op_text("select", *this) + ", needed: at least one dim");
-  const int d = wrap_dim("select", dim, rank());
+  const int d = wrap_dim("select", dim, impl_->view);
   const int64_t n = impl_->view.shape[d];
   if (index < -n || index >= n)
     throw IndexError(op_text("select", *this) + " at dim " + std::to_string(dim) + ", index " +

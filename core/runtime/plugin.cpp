@@ -56,7 +56,7 @@ std::string join(const std::vector<std::string>& parts) {
 
 // dlerror names a library that is missing as "libx.so.1: cannot open shared object file".
 Unusable explain_dlopen(const std::string& file, const std::string& error) {
-  const size_t at = error.find(": cannot open shared object file");
+  const size_t at = error.find(": cannot open shared object file: No such file");
   if (at != std::string::npos) {
     const size_t from = error.rfind(' ', at - 1);
     const std::string library = error.substr(from == std::string::npos ? 0 : from + 1,

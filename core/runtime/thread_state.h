@@ -12,7 +12,7 @@ namespace tinytorch {
 
 struct DeviceState;
 struct Node;
-class Generator;
+class GeneratorGuard;
 
 inline constexpr size_t kPoolGrain = 64;
 inline constexpr unsigned kPoolBins =
@@ -43,7 +43,7 @@ struct ThreadState {
   DeviceState* device;         // default device of the thread; null: of the process
   DeviceState* stream_device;  // the device whose current stream is `stream`
   Stream* stream;
-  const Generator* generator;  // of the innermost guard
+  const GeneratorGuard* generators;  // the innermost guard
   ErrorWord error;             // of synchronous devices
 };
 static_assert(sizeof(ThreadState) <= 384);

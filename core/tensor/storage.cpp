@@ -33,10 +33,8 @@ Category ambient_category() {
   return t.current ? Category::gradient : Category::activation;
 }
 
-[[noreturn]] TT_COLD void throw_out_of_memory(DeviceState* d, size_t bytes,
-                                              const std::string& why) {
-  throw OutOfMemoryError("[allocate] " + std::to_string(bytes) + " bytes on " + d->name + ": " +
-                         why + "\n" + memory_report(d));
+[[noreturn]] TT_COLD void throw_out_of_memory(DeviceState* d, const std::string& why) {
+  throw OutOfMemoryError(why + "\n" + memory_report(d));
 }
 
 }  // namespace
@@ -48,7 +46,7 @@ Storage* new_storage(DeviceState* d, size_t bytes) {
     s->block = d->allocator->allocate(bytes, *stream);
   } catch (const OutOfMemoryError& e) {
     pool_put(s, sizeof(Storage));
-    throw_out_of_memory(d, bytes, e.what());
+    throw_out_of_memory(d, e.what());
   } catch (...) {
     pool_put(s, sizeof(Storage));
     throw;

@@ -26,13 +26,13 @@ std::string show(const View& v) {
   return std::string(name_of(v.dtype)) + " " + Shape(v.rank, v.shape.d).str();
 }
 
-int wrap_dim(const char* op, int dim, int rank) {
+int wrap_dim(const char* op, int64_t dim, const View& v, int rank) {
   const int limit = rank == 0 ? 1 : rank;
   if (dim < -limit || dim >= limit)
-    throw ShapeError("[" + std::string(op) + "] dim " + std::to_string(dim) +
-                     " of a tensor of rank " + std::to_string(rank) +
-                     ", needed: " + std::to_string(-limit) + " <= dim < " + std::to_string(limit));
-  return dim < 0 ? dim + limit : dim;
+    throw ShapeError("[" + std::string(op) + "] dim " + std::to_string(dim) + " of " + show(v) +
+                     " (rank " + std::to_string(v.rank) + "), needed: " + std::to_string(-limit) +
+                     " <= dim < " + std::to_string(limit));
+  return static_cast<int>(dim < 0 ? dim + limit : dim);
 }
 
 void throw_undefined(const char* op) {
@@ -112,7 +112,7 @@ int64_t Tensor::size(int dim) const {
   if (impl_->view.rank == 0)
     throw ShapeError("[size] dim " + std::to_string(dim) +
                      " of a tensor of rank 0, which has no dims");
-  return impl_->view.shape[wrap_dim("size", dim, impl_->view.rank)];
+  return impl_->view.shape[wrap_dim("size", dim, impl_->view)];
 }
 int64_t Tensor::numel() const {
   check_defined("numel", *this);

@@ -128,8 +128,12 @@ TT_INLINE bool same_shape(const View& a, const View& b) {
   return true;
 }
 
-std::string show(const View& v);                  // "f32 [2, 3]"
-int wrap_dim(const char* op, int dim, int rank);  // negative counts from the end; ShapeError
+std::string show(const View& v);  // "f32 [2, 3]"
+// dim counted from the front, of a tensor like `v` that has (or will have) `rank` dims; ShapeError
+int wrap_dim(const char* op, int64_t dim, const View& v, int rank);
+inline int wrap_dim(const char* op, int64_t dim, const View& v) {
+  return wrap_dim(op, dim, v, v.rank);
+}
 
 TT_COLD [[noreturn]] void throw_undefined(const char* op);
 TT_INLINE void check_defined(const char* op, const Tensor& t) {

@@ -74,7 +74,7 @@ class OwnAllocator final : public Allocator {
 
 class OwnStream final : public Stream {
  public:
-  explicit OwnStream(Allocator& allocator) : context_{this, &allocator, nullptr, &error_, ""} {}
+  explicit OwnStream(Allocator& allocator) : context_{this, &allocator, nullptr, nullptr, ""} {}
   KernelContext& context() override { return context_; }
   void copy(void* dst, const void* src, size_t bytes, CopyKind) override {
     std::memcpy(dst, src, bytes);
@@ -89,7 +89,6 @@ class OwnStream final : public Stream {
   double elapsed_us(Marker from, Marker to) override { return 1e-3 * double(to.id - from.id); }
 
  private:
-  ErrorWord error_{};
   KernelContext context_;
 };
 

@@ -45,7 +45,8 @@ inline int64_t bytes_of(const std::vector<tinytorch::Tensor>& tensors) {
   return bytes;
 }
 
-// Limits of time are for devices that are made to be fast, not for the oracle and test devices.
+// Limits of time and of peak memory are for devices that are made to be fast. The oracle, and test
+// devices that share its kernels, compose an optimizer's step of small ops.
 inline bool meant_for_speed(const tinytorch::Device& device) {
   return device.backend() != "reference" && !device.info().test_only;
 }

@@ -12,11 +12,15 @@ using namespace tinytorch;
 
 namespace {
 
-int64_t floor_of(const Module& net, const Split& data, const Tensor& targets) {
-  constexpr int kCopies = 4;  // the parameter, its gradient, two moments
-  return kCopies * bytes_of(net.parameters()) +
-         bytes_of({data.train.x(), data.train.y(), data.test.x(), data.test.y()}) +
-         (targets.defined() ? targets.nbytes() : 0);
+// What Adam's training cannot do without: a parameter, its gradient and two moments, and the data
+// that the part made.
+int64_t floor_of(const Module& net, const std::vector<Tensor>& own_data) {
+  constexpr int kCopies = 4;
+  return kCopies * bytes_of(net.parameters()) + bytes_of(own_data);
+}
+
+std::vector<Tensor> tensors_of(const Split& data) {
+  return {data.train.x(), data.train.y(), data.test.x(), data.test.y()};
 }
 
 Sequential stripes_net(const Generator& generator) {
@@ -54,7 +58,9 @@ PartResult stripes_seed(const Context& context, uint64_t seed) {
   const std::vector<double> history = fit(net, loss, optimizer, train, {.epochs = 8, .batch = 16});
   result.peak_bytes = memory.peak();
   result.stable_bytes = memory.live();
-  result.floor_bytes = floor_of(net, data, train.y());
+  std::vector<Tensor> own_data = tensors_of(data);
+  own_data.push_back(train.y());
+  result.floor_bytes = floor_of(net, own_data);
   result.initial_loss = history.front();
   result.final_loss = history.back();
   result.accuracy = class_accuracy(predict(net, data.train.x()), data.train.y());
@@ -87,7 +93,6 @@ PartResult train_classifier(const Context& context, Sequential& net, const Split
   PartResult result;
   result.peak_bytes = memory.peak();
   result.stable_bytes = memory.live();
-  result.floor_bytes = floor_of(net, data, {});
   result.initial_loss = history.front();
   result.final_loss = history.back();
   result.accuracy = class_accuracy(predict(net, data.train.x()), data.train.y());
@@ -112,13 +117,16 @@ PartResult cnn_digits(const Context& context) {
   Sequential net{Conv2d(1, 16, 3, {.padding = 1}),
                  ReLU(),
                  MaxPool2d(2),
-                 Conv2d(16, 32, 3, {.padding = 1}),
+                 Conv2d(16, 32, 3),
                  ReLU(),
-                 MaxPool2d(2),
                  Flatten(),
-                 Linear(128, 10)};
-  return train_classifier(context, net, data, memory, 3e-3,
-                          {.epochs = 15, .batch = 32, .cooled_epochs = 5}, 0.97);
+                 Linear(128, 64),
+                 ReLU(),
+                 Linear(64, 10)};
+  PartResult result = train_classifier(context, net, data, memory, 3e-3,
+                                       {.epochs = 15, .batch = 32, .cooled_epochs = 4}, 0.97);
+  result.floor_bytes = floor_of(net, tensors_of(data));
+  return result;
 }
 
 PartResult cnn_mnist(const Context& context) {
@@ -133,20 +141,20 @@ PartResult cnn_mnist(const Context& context) {
     return TensorDataset(rows.x().to(context.device), rows.y().to(context.device));
   };
   const Split data{part(0, kTrain), part(kTrain, context.mnist->size() - kTrain)};
-  Sequential net{Conv2d(1, 8, 5, {.padding = 2}),
+  Sequential net{Conv2d(1, 12, 5, {.stride = 2, .padding = 2}),
                  ReLU(),
                  MaxPool2d(2),
-                 Conv2d(8, 16, 5),
+                 Conv2d(12, 24, 3, {.padding = 1}),
                  ReLU(),
                  MaxPool2d(2),
                  Flatten(),
-                 Linear(400, 64),
-                 ReLU(),
-                 Linear(64, 10)};
-  PartResult result = train_classifier(context, net, data, memory, 2e-3,
-                                       {.epochs = 6, .batch = 64, .cooled_epochs = 2}, 0.96);
-  if (!meant_for_speed(context.device)) return result;
-  result.require(watch.seconds() < kMostSeconds,
+                 Linear(216, 10)};
+  PartResult result = train_classifier(context, net, data, memory, 4e-3,
+                                       {.epochs = 4, .batch = 64, .cooled_epochs = 1}, 0.96);
+  // On the CPU the images were there before the part.
+  const bool own = context.device != context.mnist->device();
+  result.floor_bytes = floor_of(net, own ? tensors_of(data) : std::vector<Tensor>());
+  result.require(!meant_for_speed(context.device) || watch.seconds() < kMostSeconds,
                  "must take less than 60 s, it took " + number(watch.seconds(), 1) + " s");
   return result;
 }

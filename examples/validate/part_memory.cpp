@@ -101,9 +101,10 @@ PartResult under_load(const Context& context) {
   result.require(load.parameters == kParameters,
                  "1184010 parameters wanted, " + std::to_string(load.parameters) + " counted");
   result.require(load.losses.back() < load.losses.front(), "the loss must fall");
-  result.require(load.seconds < kMostSeconds || !meant_for_speed(context.device),
+  const bool limited = meant_for_speed(context.device);
+  result.require(!limited || load.seconds < kMostSeconds,
                  "must take less than 10 s, it took " + number(load.seconds, 1) + " s");
-  result.require(static_cast<double>(load.peak) <= kMostMiB * kMiB,
+  result.require(!limited || static_cast<double>(load.peak) <= kMostMiB * kMiB,
                  "the live peak must be at most 20.1 MiB, it is " + mib(load.peak) + " MiB");
   result.notes.push_back("five steps in " + number(load.seconds, 3) + " s; live peak " +
                          mib(load.peak, 2) + " MiB, after it " + mib(load.stable, 2) +

@@ -1,5 +1,6 @@
-// The row arg_reduce over [outer, n, inner]. Along dense rows the extreme is found first and then looked for, since both are plain
-// vector loops; otherwise columns are compared with the best so far.
+// The row arg_reduce over [outer, n, inner]. Along dense rows the extreme is found first and then
+// looked for, since both are plain vector loops; otherwise columns are compared with the best so
+// far.
 #include "kernels/common/dispatch.h"
 #include "kernels/cpu/reduce_impl.h"
 
@@ -26,7 +27,8 @@ template <class T>
 
 // Columns [0, width): best value and its place, for rows `inner` apart.
 template <class T, bool kMax>
-[[gnu::noinline]] void arg_of_strip(int64_t* at, T* best, const T* x, int64_t n, int64_t inner, int64_t width) {
+[[gnu::noinline]] void arg_of_strip(int64_t* at, T* best, const T* x, int64_t n, int64_t inner,
+                                    int64_t width) {
   for (int64_t c = 0; c < width; ++c) {
     best[c] = x[c];
     at[c] = 0;
@@ -34,7 +36,8 @@ template <class T, bool kMax>
   for (int64_t k = 1; k < n; ++k) {
     const T* row = x + k * inner;
     for (int64_t c = 0; c < width; ++c) {
-      const bool better = ((kMax ? row[c] > best[c] : row[c] < best[c]) | (row[c] != row[c])) & (best[c] == best[c]);
+      const bool better = ((kMax ? row[c] > best[c] : row[c] < best[c]) | (row[c] != row[c])) &
+                          (best[c] == best[c]);
       best[c] = better ? row[c] : best[c];
       at[c] = better ? k : at[c];
     }
@@ -63,10 +66,12 @@ void arg_reduce_of(KernelContext& ctx, const View* values, const View& indices, 
     });
     return;
   }
-  const int64_t strips = ceil_div(inner, kStrip), per_task = larger<int64_t>(1, kTask / (n * smaller(inner, kStrip)));
+  const int64_t strips = ceil_div(inner, kStrip),
+                per_task = larger<int64_t>(1, kTask / (n * smaller(inner, kStrip)));
   parallel_for(ctx, ceil_div(outer * strips, per_task), [&](int64_t task) {
     for (int64_t t = task * per_task; t < smaller((task + 1) * per_task, outer * strips); ++t) {
-      const int64_t o = t / strips, column = t % strips * kStrip, width = smaller(kStrip, inner - column);
+      const int64_t o = t / strips, column = t % strips * kStrip,
+                    width = smaller(kStrip, inner - column);
       int64_t at[kStrip];
       T best[kStrip];
       arg_of_strip<T, kMax>(at, best, x + o * n * inner + column, n, inner, width);
@@ -79,7 +84,8 @@ void arg_reduce_of(KernelContext& ctx, const View* values, const View& indices, 
 
 }  // namespace
 
-void arg_reduce(KernelContext& ctx, ReduceOp op, const View* values, const View& indices, const View& in) {
+void arg_reduce(KernelContext& ctx, ReduceOp op, const View* values, const View& indices,
+                const View& in) {
   if (indices.numel == 0) return;
   const auto run = [&](auto tag) {
     using T = typename decltype(tag)::Type;

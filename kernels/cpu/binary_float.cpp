@@ -5,7 +5,8 @@ namespace tinytorch::TT_KERNEL_NS {
 
 // Words that are longer than a few instructions.
 template <class Word>
-constexpr bool kDeep = kSame<Word, binary_pow> || kSame<Word, binary_gelu_grad> || kSame<Word, binary_gelu_tanh_grad>;
+constexpr bool kDeep =
+    kSame<Word, binary_pow> || kSame<Word, binary_gelu_grad> || kSame<Word, binary_gelu_tanh_grad>;
 
 template <class Word, class T>
 int64_t binary_loop(void* out, const void* x, const void* y, const void*, int64_t n, const void*) {
@@ -21,8 +22,9 @@ int64_t binary_loop(void* out, const void* x, const void* y, const void*, int64_
   return -1;
 }
 
-#define TT_INSTANCE(name, T) \
-  template int64_t binary_loop<binary_##name, T>(void*, const void*, const void*, const void*, int64_t, const void*);
+#define TT_INSTANCE(name, T)                                                                   \
+  template int64_t binary_loop<binary_##name, T>(void*, const void*, const void*, const void*, \
+                                                 int64_t, const void*);
 #define TT_WORDS_N(name)
 #define TT_WORDS_F(name) TT_INSTANCE(name, float) TT_INSTANCE(name, double)
 #define TT_WORDS_I(name)

@@ -1,4 +1,5 @@
-// Loops of the binary words over numbers of any kind. Integer division refuses a zero divisor; its result is then 0.
+// Loops of the binary words over numbers of any kind. Integer division refuses a zero divisor; its
+// result is then 0.
 #include "kernels/cpu/elementwise.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -28,12 +29,16 @@ int64_t binary_loop(void* out, const void* x, const void* y, const void*, int64_
   return refused;
 }
 
-#define TT_INSTANCE(name, T) \
-  template int64_t binary_loop<binary_##name, T>(void*, const void*, const void*, const void*, int64_t, const void*);
-#define TT_WORDS_N(name) \
-  TT_INSTANCE(name, float) TT_INSTANCE(name, double) TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) TT_INSTANCE(name, uint8_t)
+#define TT_INSTANCE(name, T)                                                                   \
+  template int64_t binary_loop<binary_##name, T>(void*, const void*, const void*, const void*, \
+                                                 int64_t, const void*);
+#define TT_WORDS_N(name)                                                          \
+  TT_INSTANCE(name, float)                                                        \
+  TT_INSTANCE(name, double) TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) \
+      TT_INSTANCE(name, uint8_t)
 #define TT_WORDS_F(name)
-#define TT_WORDS_I(name) TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) TT_INSTANCE(name, uint8_t)
+#define TT_WORDS_I(name) \
+  TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) TT_INSTANCE(name, uint8_t)
 #define TT_WORDS_C(name)
 #define TT_WORDS_B(name)
 #define TT_BINARY(name, dtypes) TT_WORDS_##dtypes(name)

@@ -1,6 +1,7 @@
-// The inner loops of `unary` and `binary`: one function per word and dtype. They are declared here, instantiated in the files
-// unary_*.cpp and binary_*.cpp by the dtype letter of elementwise.def, and put into tables by elementwise_unary.cpp and
-// elementwise_binary.cpp. A new word needs no line here.
+// The inner loops of `unary` and `binary`: one function per word and dtype. They are declared here,
+// instantiated in the files unary_*.cpp and binary_*.cpp by the dtype letter of elementwise.def,
+// and put into tables by elementwise_unary.cpp and elementwise_binary.cpp. A new word needs no line
+// here.
 #pragma once
 
 #include "kernels/common/dispatch.h"
@@ -9,7 +10,8 @@
 namespace tinytorch::TT_KERNEL_NS {
 
 template <class Word, class T>
-int64_t unary_loop(void* out, const void* x, const void*, const void*, int64_t n, const void* constants);
+int64_t unary_loop(void* out, const void* x, const void*, const void*, int64_t n,
+                   const void* constants);
 template <class Word, class T>
 int64_t binary_loop(void* out, const void* x, const void* y, const void*, int64_t n, const void*);
 
@@ -19,8 +21,8 @@ struct UnaryConstants {
   T a, b;
 };
 
-// out[i] = f(x[i]) for long formulas: whole vectors only, the last one through a buffer. A scalar copy of the formula for the rest
-// would double the code and be slower than a whole vector.
+// out[i] = f(x[i]) for long formulas: whole vectors only, the last one through a buffer. A scalar
+// copy of the formula for the rest would double the code and be slower than a whole vector.
 template <class T, class F>
 TT_INLINE void deep_loop(T* out, const T* x, int64_t n, F f) {
   constexpr int kStep = kLanes<T>;

@@ -6,16 +6,25 @@ namespace {
 
 // By Dtype. bool is read as u8, of which it uses the values 0 and 1.
 #define TT_LOOP(name, T) binary_loop<binary_##name, T>
-#define TT_WORDS_N(name)                                                                                             \
-  {TT_LOOP(name, float),   TT_LOOP(name, double),  nullptr, nullptr, TT_LOOP(name, int64_t), TT_LOOP(name, int32_t), \
-   TT_LOOP(name, uint8_t), nullptr}
-#define TT_WORDS_F(name) {TT_LOOP(name, float), TT_LOOP(name, double)}
-#define TT_WORDS_I(name) \
-  {nullptr, nullptr, nullptr, nullptr, TT_LOOP(name, int64_t), TT_LOOP(name, int32_t), TT_LOOP(name, uint8_t), nullptr}
-#define TT_WORDS_C(name)                                                                                             \
-  {TT_LOOP(name, float),   TT_LOOP(name, double), nullptr, nullptr, TT_LOOP(name, int64_t), TT_LOOP(name, int32_t), \
-   TT_LOOP(name, uint8_t), TT_LOOP(name, uint8_t)}
-#define TT_WORDS_B(name) {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, TT_LOOP(name, uint8_t)}
+#define TT_WORDS_N(name)                                                                   \
+  {                                                                                        \
+    TT_LOOP(name, float), TT_LOOP(name, double), nullptr, nullptr, TT_LOOP(name, int64_t), \
+        TT_LOOP(name, int32_t), TT_LOOP(name, uint8_t), nullptr                            \
+  }
+#define TT_WORDS_F(name) \
+  { TT_LOOP(name, float), TT_LOOP(name, double) }
+#define TT_WORDS_I(name)                                                                \
+  {                                                                                     \
+    nullptr, nullptr, nullptr, nullptr, TT_LOOP(name, int64_t), TT_LOOP(name, int32_t), \
+        TT_LOOP(name, uint8_t), nullptr                                                 \
+  }
+#define TT_WORDS_C(name)                                                                   \
+  {                                                                                        \
+    TT_LOOP(name, float), TT_LOOP(name, double), nullptr, nullptr, TT_LOOP(name, int64_t), \
+        TT_LOOP(name, int32_t), TT_LOOP(name, uint8_t), TT_LOOP(name, uint8_t)             \
+  }
+#define TT_WORDS_B(name) \
+  { nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, TT_LOOP(name, uint8_t) }
 
 constexpr Loop kLoops[static_cast<int>(BinaryOp::count)][kDtypeCount] = {
 #define TT_BINARY(name, dtypes) TT_WORDS_##dtypes(name),

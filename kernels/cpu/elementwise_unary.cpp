@@ -6,14 +6,20 @@ namespace {
 
 // By Dtype. bool is read as u8, of which it uses the values 0 and 1.
 #define TT_LOOP(name, T) unary_loop<unary_##name, T>
-#define TT_WORDS_N(name)                                                                                             \
-  {TT_LOOP(name, float),   TT_LOOP(name, double),  nullptr, nullptr, TT_LOOP(name, int64_t), TT_LOOP(name, int32_t), \
-   TT_LOOP(name, uint8_t), nullptr}
-#define TT_WORDS_F(name) {TT_LOOP(name, float), TT_LOOP(name, double)}
-#define TT_WORDS_P(name)                                                                                             \
-  {TT_LOOP(name, float),   TT_LOOP(name, double), nullptr, nullptr, TT_LOOP(name, int64_t), TT_LOOP(name, int32_t), \
-   TT_LOOP(name, uint8_t), TT_LOOP(name, uint8_t)}
-#define TT_WORDS_B(name) {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, TT_LOOP(name, uint8_t)}
+#define TT_WORDS_N(name)                                                                   \
+  {                                                                                        \
+    TT_LOOP(name, float), TT_LOOP(name, double), nullptr, nullptr, TT_LOOP(name, int64_t), \
+        TT_LOOP(name, int32_t), TT_LOOP(name, uint8_t), nullptr                            \
+  }
+#define TT_WORDS_F(name) \
+  { TT_LOOP(name, float), TT_LOOP(name, double) }
+#define TT_WORDS_P(name)                                                                   \
+  {                                                                                        \
+    TT_LOOP(name, float), TT_LOOP(name, double), nullptr, nullptr, TT_LOOP(name, int64_t), \
+        TT_LOOP(name, int32_t), TT_LOOP(name, uint8_t), TT_LOOP(name, uint8_t)             \
+  }
+#define TT_WORDS_B(name) \
+  { nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, TT_LOOP(name, uint8_t) }
 
 constexpr Loop kLoops[static_cast<int>(UnaryOp::count)][kDtypeCount] = {
 #define TT_UNARY(name, dtypes) TT_WORDS_##dtypes(name),
@@ -22,7 +28,8 @@ constexpr Loop kLoops[static_cast<int>(UnaryOp::count)][kDtypeCount] = {
 };
 
 template <class T>
-TT_INLINE void run(KernelContext& ctx, Loop loop, UnaryOp op, const View& out, const View& in, const UnaryParams& p) {
+TT_INLINE void run(KernelContext& ctx, Loop loop, UnaryOp op, const View& out, const View& in,
+                   const UnaryParams& p) {
   const UnaryConstants<T> constants = {param_as<T>(op, p.a), param_as<T>(op, p.b)};
   run_loop(ctx, loop, &constants, out, in);
 }

@@ -1,5 +1,5 @@
-// The rows `fill` and `copy`. Copies within a dtype go by element size: whole rows, transposed planes in tiles, or element by
-// element; copies between dtypes are elementwise loops.
+// The rows `fill` and `copy`. Copies within a dtype go by element size: whole rows, transposed
+// planes in tiles, or element by element; copies between dtypes are elementwise loops.
 #include "kernels/common/dispatch.h"
 #include "kernels/cpu/copy.h"
 
@@ -24,10 +24,12 @@ template <class U>
 void fill_with(KernelContext& ctx, const View& out, U value) {
   if (out.contiguous) {
     U* p = static_cast<U*>(out.data);
-    if (out.numel <= kSerialElements) return fill_row(static_cast<char*>(out.data), sizeof(U), out.numel, value);
+    if (out.numel <= kSerialElements)
+      return fill_row(static_cast<char*>(out.data), sizeof(U), out.numel, value);
     parallel_for(ctx, ceil_div(out.numel, kTileElements), [&](int64_t task) {
       const int64_t begin = task * kTileElements;
-      fill_row(reinterpret_cast<char*>(p + begin), sizeof(U), smaller(kTileElements, out.numel - begin), value);
+      fill_row(reinterpret_cast<char*>(p + begin), sizeof(U),
+               smaller(kTileElements, out.numel - begin), value);
     });
     return;
   }
@@ -35,11 +37,13 @@ void fill_with(KernelContext& ctx, const View& out, U value) {
   const View* const views[] = {&out};
   make_nest(nest, views, 1);
   const int last = nest.rank - 1;
-  const int64_t rows = nest.numel / nest.size[last], per_task = ceil_div(kTileElements, nest.size[last]);
+  const int64_t rows = nest.numel / nest.size[last],
+                per_task = ceil_div(kTileElements, nest.size[last]);
   parallel_for(ctx, ceil_div(rows, per_task), [&](int64_t task) {
     int64_t row = task * per_task;
     const int64_t end = smaller(row + per_task, rows);
-    for (NestCursor cursor(nest, row * nest.size[last]); row < end; ++row, cursor.step(nest, last - 1)) {
+    for (NestCursor cursor(nest, row * nest.size[last]); row < end;
+         ++row, cursor.step(nest, last - 1)) {
       fill_row(nest.data[0] + cursor.offset[0], nest.stride[0][last], nest.size[last], value);
     }
   });
@@ -70,10 +74,12 @@ void copy_bytes(KernelContext& ctx, char* to, const char* from, int64_t bytes) {
 
 template <class U>
 void copy_row(char* to, int64_t to_stride, const char* from, int64_t from_stride, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) __builtin_memcpy(to + i * to_stride, from + i * from_stride, sizeof(U));
+  for (int64_t i = 0; i < n; ++i)
+    __builtin_memcpy(to + i * to_stride, from + i * from_stride, sizeof(U));
 }
 
-void copy_row(char* to, int64_t to_stride, const char* from, int64_t from_stride, int64_t n, int bytes) {
+void copy_row(char* to, int64_t to_stride, const char* from, int64_t from_stride, int64_t n,
+              int bytes) {
   if (to_stride == bytes && from_stride == bytes) {
     __builtin_memcpy(to, from, static_cast<size_t>(n * bytes));
   } else if (to_stride == bytes) {
@@ -91,21 +97,25 @@ void copy_row(char* to, int64_t to_stride, const char* from, int64_t from_stride
 
 void copy_rows(KernelContext& ctx, const Nest& nest) {
   const int last = nest.rank - 1;
-  const int64_t size = nest.size[last], rows = nest.numel / size, per_task = ceil_div(kTileElements, size);
+  const int64_t size = nest.size[last], rows = nest.numel / size,
+                per_task = ceil_div(kTileElements, size);
   parallel_for(ctx, ceil_div(rows, per_task), [&](int64_t task) {
     int64_t row = task * per_task;
     const int64_t end = smaller(row + per_task, rows);
     for (NestCursor cursor(nest, row * size); row < end; ++row, cursor.step(nest, last - 1)) {
-      copy_row(nest.data[0] + cursor.offset[0], nest.stride[0][last], nest.data[1] + cursor.offset[1], nest.stride[1][last], size,
-               nest.bytes[0]);
+      copy_row(nest.data[0] + cursor.offset[0], nest.stride[0][last],
+               nest.data[1] + cursor.offset[1], nest.stride[1][last], size, nest.bytes[0]);
     }
   });
 }
 
-// The dim along which the input is dense while the output is dense along the last one; -1 if there is none worth a transposition.
+// The dim along which the input is dense while the output is dense along the last one; -1 if there
+// is none worth a transposition.
 int transposed_dim(const Nest& nest) {
   const int last = nest.rank - 1;
-  if (nest.stride[0][last] != nest.bytes[0] || nest.stride[1][last] == nest.bytes[1] || nest.stride[1][last] == 0) return -1;
+  if (nest.stride[0][last] != nest.bytes[0] || nest.stride[1][last] == nest.bytes[1] ||
+      nest.stride[1][last] == 0)
+    return -1;
   for (int d = 0; d < last; ++d) {
     if (nest.stride[1][d] == nest.bytes[1] && nest.size[d] >= 4 && nest.size[last] >= 4) return d;
   }
@@ -114,7 +124,8 @@ int transposed_dim(const Nest& nest) {
 
 void copy_transposed(KernelContext& ctx, const Nest& nest, int dim) {
   const int last = nest.rank - 1;
-  const int64_t rows = nest.size[dim], columns = nest.size[last], tile = transpose_tile_size(nest.bytes[0]);
+  const int64_t rows = nest.size[dim], columns = nest.size[last],
+                tile = transpose_tile_size(nest.bytes[0]);
   const int64_t row_tiles = ceil_div(rows, tile);
   Nest outer = nest;  // the dims that are left
   outer.rank = 0;
@@ -124,7 +135,8 @@ void copy_transposed(KernelContext& ctx, const Nest& nest, int dim) {
     for (int v = 0; v < 2; ++v) outer.stride[v][outer.rank] = nest.stride[v][d];
     ++outer.rank;
   }
-  const int64_t strips = nest.numel / (rows * columns) * row_tiles;  // `tile` rows of the output and all their columns
+  const int64_t strips =
+      nest.numel / (rows * columns) * row_tiles;  // `tile` rows of the output and all their columns
   const int64_t per_task = ceil_div(kTileElements, tile * columns);
   parallel_for(ctx, ceil_div(strips, per_task), [&](int64_t task) {
     for (int64_t strip = task * per_task; strip < smaller((task + 1) * per_task, strips); ++strip) {
@@ -134,8 +146,8 @@ void copy_transposed(KernelContext& ctx, const Nest& nest, int dim) {
       const char* from = nest.data[1] + cursor.offset[1] + row * nest.stride[1][dim];
       for (int64_t c = 0; c < columns; c += tile) {
         const char* in = from + c * nest.stride[1][last];
-        transpose_tile(to + c * nest.stride[0][last], nest.stride[0][dim], in, nest.stride[1][last], height,
-                       smaller(tile, columns - c), nest.bytes[0],
+        transpose_tile(to + c * nest.stride[0][last], nest.stride[0][dim], in, nest.stride[1][last],
+                       height, smaller(tile, columns - c), nest.bytes[0],
                        c + 2 * tile <= columns ? in + tile * nest.stride[1][last] : nullptr);
       }
     }
@@ -158,9 +170,11 @@ void fill(KernelContext& ctx, const View& out, ScalarValue value) {
 
 void copy(KernelContext& ctx, const View& out, const View& in) {
   if (out.numel == 0) return;
-  if (out.dtype != in.dtype) return run_loop(ctx, cast_loop_of(out.dtype, in.dtype), nullptr, out, in);
+  if (out.dtype != in.dtype)
+    return run_loop(ctx, cast_loop_of(out.dtype, in.dtype), nullptr, out, in);
   if (out.contiguous && in.contiguous) {
-    return copy_bytes(ctx, static_cast<char*>(out.data), static_cast<const char*>(in.data), bytes_of(out));
+    return copy_bytes(ctx, static_cast<char*>(out.data), static_cast<const char*>(in.data),
+                      bytes_of(out));
   }
   Nest nest;
   const View* const views[] = {&out, &in};

@@ -1,5 +1,6 @@
-// The rows index_select, gather, index_add and scatter_add. An index out of range is reported by its position, and what it would
-// have read or written is left out (0 in the output of a selection). Additions to one element happen in the order of the indices.
+// The rows index_select, gather, index_add and scatter_add. An index out of range is reported by
+// its position, and what it would have read or written is left out (0 in the output of a
+// selection). Additions to one element happen in the order of the indices.
 #include "kernels/common/dispatch.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/vec.h"
@@ -14,13 +15,16 @@ struct Shape3 {
   TT_INLINE explicit Shape3(const View& v) : outer(v.shape[0]), n(v.shape[1]), inner(v.shape[2]) {}
 };
 
-TT_INLINE bool in_range(int64_t index, int64_t limit) { return static_cast<uint64_t>(index) < static_cast<uint64_t>(limit); }
+TT_INLINE bool in_range(int64_t index, int64_t limit) {
+  return static_cast<uint64_t>(index) < static_cast<uint64_t>(limit);
+}
 void report_index(KernelContext& ctx, int64_t position, int64_t value, int64_t limit) {
   report_value_error(ctx, ValueErrorKind::index_out_of_range, position, value, limit);
 }
 
 template <class U>
-void select_single(KernelContext& ctx, U* out, const U* x, const int64_t* index, int64_t first, int64_t count, int64_t n) {
+void select_single(KernelContext& ctx, U* out, const U* x, const int64_t* index, int64_t first,
+                   int64_t count, int64_t n) {
   for (int64_t j = 0; j < count; ++j) {
     const bool good = in_range(index[j], n);
     out[j] = good ? x[index[j]] : U(0);
@@ -28,9 +32,11 @@ void select_single(KernelContext& ctx, U* out, const U* x, const int64_t* index,
   }
 }
 
-// Columns [begin, end) of the inner dim of one outer index: out[n, inner] += src[m, inner] at index[m].
+// Columns [begin, end) of the inner dim of one outer index: out[n, inner] += src[m, inner] at
+// index[m].
 template <class T>
-void add_rows(KernelContext& ctx, T* out, const int64_t* index, const T* src, int64_t m, const Shape3& to, int64_t begin, int64_t end) {
+void add_rows(KernelContext& ctx, T* out, const int64_t* index, const T* src, int64_t m,
+              const Shape3& to, int64_t begin, int64_t end) {
   for (int64_t j = 0; j < m; ++j) {
     if (TT_UNLIKELY(!in_range(index[j], to.n))) {
       report_index(ctx, j, index[j], to.n);
@@ -68,7 +74,8 @@ void for_columns(KernelContext& ctx, int64_t outer, int64_t inner, int64_t colum
 
 void index_select(KernelContext& ctx, const View& out, const View& x, const View& index) {
   const Shape3 from(x);
-  const int64_t m = index.numel, size = static_cast<int64_t>(size_of(x.dtype)), row = from.inner * size;
+  const int64_t m = index.numel, size = static_cast<int64_t>(size_of(x.dtype)),
+                row = from.inner * size;
   if (out.numel == 0) return;
   const int64_t* at = index.as<const int64_t>();
   const int64_t rows = from.outer * m, per_task = larger<int64_t>(1, kTaskBytes / row);
@@ -82,7 +89,8 @@ void index_select(KernelContext& ctx, const View& out, const View& x, const View
       if (from.inner == 1) {
         with_size(x.dtype, [&](auto tag) {
           using U = typename decltype(tag)::Type;
-          select_single(ctx, reinterpret_cast<U*>(to), reinterpret_cast<const U*>(source), at + j, j, count, from.n);
+          select_single(ctx, reinterpret_cast<U*>(to), reinterpret_cast<const U*>(source), at + j,
+                        j, count, from.n);
         });
         continue;
       }
@@ -103,19 +111,20 @@ void gather(KernelContext& ctx, const View& out, const View& x, const View& inde
   if (out.numel == 0) return;
   with_size(x.dtype, [&](auto tag) {
     using U = typename decltype(tag)::Type;
-    for_columns(ctx, to.outer, to.inner, to.n * static_cast<int64_t>(sizeof(int64_t)), [&](int64_t o, int64_t begin, int64_t end) {
-      const U* source = x.as<const U>() + o * from.n * from.inner;
-      for (int64_t j = 0; j < to.n; ++j) {
-        const int64_t row = (o * to.n + j) * to.inner;
-        const int64_t* at = index.as<const int64_t>() + row;
-        U* result = out.as<U>() + row;
-        for (int64_t i = begin; i < end; ++i) {
-          const bool good = in_range(at[i], from.n);
-          result[i] = good ? source[at[i] * from.inner + i] : U(0);
-          if (TT_UNLIKELY(!good)) report_index(ctx, row + i, at[i], from.n);
-        }
-      }
-    });
+    for_columns(ctx, to.outer, to.inner, to.n * static_cast<int64_t>(sizeof(int64_t)),
+                [&](int64_t o, int64_t begin, int64_t end) {
+                  const U* source = x.as<const U>() + o * from.n * from.inner;
+                  for (int64_t j = 0; j < to.n; ++j) {
+                    const int64_t row = (o * to.n + j) * to.inner;
+                    const int64_t* at = index.as<const int64_t>() + row;
+                    U* result = out.as<U>() + row;
+                    for (int64_t i = begin; i < end; ++i) {
+                      const bool good = in_range(at[i], from.n);
+                      result[i] = good ? source[at[i] * from.inner + i] : U(0);
+                      if (TT_UNLIKELY(!good)) report_index(ctx, row + i, at[i], from.n);
+                    }
+                  }
+                });
   });
 }
 
@@ -125,10 +134,11 @@ void index_add(KernelContext& ctx, const View& out, const View& index, const Vie
   if (src.numel == 0) return;
   with_addable(out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
-    for_columns(ctx, to.outer, to.inner, m * static_cast<int64_t>(2 * sizeof(T)), [&](int64_t o, int64_t begin, int64_t end) {
-      add_rows(ctx, out.as<T>() + o * to.n * to.inner, index.as<const int64_t>(), src.as<const T>() + o * m * to.inner, m, to, begin,
-               end);
-    });
+    for_columns(ctx, to.outer, to.inner, m * static_cast<int64_t>(2 * sizeof(T)),
+                [&](int64_t o, int64_t begin, int64_t end) {
+                  add_rows(ctx, out.as<T>() + o * to.n * to.inner, index.as<const int64_t>(),
+                           src.as<const T>() + o * m * to.inner, m, to, begin, end);
+                });
   });
 }
 
@@ -137,7 +147,8 @@ void scatter_add(KernelContext& ctx, const View& out, const View& index, const V
   if (src.numel == 0) return;
   with_addable(out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
-    for_columns(ctx, from.outer, from.inner, from.n * static_cast<int64_t>(sizeof(int64_t) + 2 * sizeof(T)),
+    for_columns(ctx, from.outer, from.inner,
+                from.n * static_cast<int64_t>(sizeof(int64_t) + 2 * sizeof(T)),
                 [&](int64_t o, int64_t begin, int64_t end) {
                   T* target = out.as<T>() + o * to.n * to.inner;
                   for (int64_t j = 0; j < from.n; ++j) {

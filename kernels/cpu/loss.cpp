@@ -1,5 +1,6 @@
-// The rows cross_entropy and mse and their gradients. Cross entropy needs one pass over the logits that are not in cache; sums over
-// rows or elements are made block by block in double, blocks being cut by shape, and blocks are added in order.
+// The rows cross_entropy and mse and their gradients. Cross entropy needs one pass over the logits
+// that are not in cache; sums over rows or elements are made block by block in double, blocks being
+// cut by shape, and blocks are added in order.
 #include "kernels/common/dispatch.h"
 #include "kernels/cpu/rows.h"
 
@@ -68,7 +69,8 @@ struct CrossEntropy {
       log_sum_exp[r] = static_cast<T>(static_cast<double>(s.top) + log_sum);
       double loss = 0;
       if (TT_LIKELY(static_cast<uint64_t>(target[r]) < static_cast<uint64_t>(n))) {
-        loss = (static_cast<double>(s.top) - static_cast<double>(logits[r * n + target[r]])) + log_sum;
+        loss =
+            (static_cast<double>(s.top) - static_cast<double>(logits[r * n + target[r]])) + log_sum;
       } else {
         report_value_error(ctx, ValueErrorKind::index_out_of_range, r, target[r], n);
       }
@@ -92,13 +94,14 @@ struct RowTasks {
   template <class F>
   TT_INLINE void for_groups(int64_t task, F f) const {
     const int64_t end = smaller((task + 1) * per_task * group, rows);
-    for (int64_t row = task * per_task * group; row < end; row += group) f(row, smaller(group, end - row));
+    for (int64_t row = task * per_task * group; row < end; row += group)
+      f(row, smaller(group, end - row));
   }
 };
 
 template <class T>
-void cross_entropy_of(KernelContext& ctx, const View& out, const View& log_sum_exp, const View& logits, const View& target,
-                      const LossParams& p) {
+void cross_entropy_of(KernelContext& ctx, const View& out, const View& log_sum_exp,
+                      const View& logits, const View& target, const LossParams& p) {
   const int64_t rows = logits.shape[0], n = logits.shape[1];
   const bool none = p.reduction == Reduction::none;
   const CrossEntropy<T> row_losses = {ctx,
@@ -119,8 +122,9 @@ void cross_entropy_of(KernelContext& ctx, const View& out, const View& log_sum_e
 
 // out = (softmax - one hot) scale, for a long row or short rows together.
 template <class T>
-[[gnu::noinline]] void cross_entropy_grad_rows(T* out, const T* x, const T* log_sum_exp, const T* scale, int64_t scale_step,
-                                               int64_t rows, int64_t n) {
+[[gnu::noinline]] void cross_entropy_grad_rows(T* out, const T* x, const T* log_sum_exp,
+                                               const T* scale, int64_t scale_step, int64_t rows,
+                                               int64_t n) {
   if (n >= kShortRow) {
     for (int64_t r = 0; r < rows; ++r) {
       const T shift = log_sum_exp[r], factor = scale[r * scale_step];
@@ -139,8 +143,8 @@ template <class T>
 }
 
 template <class T>
-void cross_entropy_grad_of(KernelContext& ctx, const View& out, const View& g, const View& logits, const View& log_sum_exp,
-                           const View& target, const LossParams& p) {
+void cross_entropy_grad_of(KernelContext& ctx, const View& out, const View& g, const View& logits,
+                           const View& log_sum_exp, const View& target, const LossParams& p) {
   const int64_t rows = logits.shape[0], n = logits.shape[1];
   const bool none = p.reduction == Reduction::none;
   const T common = none ? T(0) : static_cast<T>(reduced(static_cast<double>(*g.as<T>()), rows, p));
@@ -151,8 +155,8 @@ void cross_entropy_grad_of(KernelContext& ctx, const View& out, const View& g, c
   parallel_for(ctx, tasks.tasks, [&](int64_t task) {
     tasks.for_groups(task, [&](int64_t row, int64_t count) {
       T* o = out.as<T>() + row * n;
-      cross_entropy_grad_rows(o, logits.as<const T>() + row * n, log_sum_exp.as<const T>() + row, scale + row * step, step, count,
-                              n);
+      cross_entropy_grad_rows(o, logits.as<const T>() + row * n, log_sum_exp.as<const T>() + row,
+                              scale + row * step, step, count, n);
       for (int64_t r = row; r < row + count; ++r, o += n) {
         if (TT_LIKELY(static_cast<uint64_t>(at[r]) < static_cast<uint64_t>(n))) {
           o[at[r]] -= scale[r * step];
@@ -170,23 +174,29 @@ template <class T>
   const auto square = [](const Vec<T>& d) { return d * d; };
   accumulate_from<SumOf<T>>(
       acc, n, [=](int64_t i) { return square(load(x + i) - load(y + i)); },
-      [=](int64_t i, int64_t count) { return square(load_part(x + i, count, Vec<T>{}) - load_part(y + i, count, Vec<T>{})); });
+      [=](int64_t i, int64_t count) {
+        return square(load_part(x + i, count, Vec<T>{}) - load_part(y + i, count, Vec<T>{}));
+      });
   return total<T>(acc);
 }
 
 template <class T>
-void mse_of(KernelContext& ctx, const View& out, const View& pred, const View& target, const LossParams& p) {
-  const int64_t n = pred.numel, block = larger(kTileElements, ceil_div(n, kMostTasks)), tasks = ceil_div(n, block);
+void mse_of(KernelContext& ctx, const View& out, const View& pred, const View& target,
+            const LossParams& p) {
+  const int64_t n = pred.numel, block = larger(kTileElements, ceil_div(n, kMostTasks)),
+                tasks = ceil_div(n, block);
   const T *x = pred.as<const T>(), *y = target.as<const T>();
   double sums[kMostTasks];
   parallel_for(ctx, tasks, [&](int64_t task) {
-    sums[task] = sum_of_squares(x + task * block, y + task * block, smaller(block, n - task * block));
+    sums[task] =
+        sum_of_squares(x + task * block, y + task * block, smaller(block, n - task * block));
   });
   *out.as<T>() = static_cast<T>(reduced(sum_of(sums, tasks), n, p));
 }
 
 template <class T>
-int64_t mse_grad_loop(void* out, const void* pred, const void* target, const void*, int64_t n, const void* scale) {
+int64_t mse_grad_loop(void* out, const void* pred, const void* target, const void*, int64_t n,
+                      const void* scale) {
   const T factor = *static_cast<const T*>(scale);
   const T* x = static_cast<const T*>(pred);
   const T* y = static_cast<const T*>(target);
@@ -198,25 +208,29 @@ int64_t mse_grad_loop(void* out, const void* pred, const void* target, const voi
 
 }  // namespace
 
-void cross_entropy(KernelContext& ctx, const View& out, const View& log_sum_exp, const View& logits, const View& target,
-                   const LossParams& p) {
+void cross_entropy(KernelContext& ctx, const View& out, const View& log_sum_exp, const View& logits,
+                   const View& target, const LossParams& p) {
   with_float(logits.dtype, [&](auto tag) {
     cross_entropy_of<typename decltype(tag)::Type>(ctx, out, log_sum_exp, logits, target, p);
   });
 }
 
-void cross_entropy_grad(KernelContext& ctx, const View& out, const View& g, const View& logits, const View& log_sum_exp,
-                        const View& target, const LossParams& p) {
+void cross_entropy_grad(KernelContext& ctx, const View& out, const View& g, const View& logits,
+                        const View& log_sum_exp, const View& target, const LossParams& p) {
   with_float(logits.dtype, [&](auto tag) {
-    cross_entropy_grad_of<typename decltype(tag)::Type>(ctx, out, g, logits, log_sum_exp, target, p);
+    cross_entropy_grad_of<typename decltype(tag)::Type>(ctx, out, g, logits, log_sum_exp, target,
+                                                        p);
   });
 }
 
-void mse(KernelContext& ctx, const View& out, const View& pred, const View& target, const LossParams& p) {
-  with_float(pred.dtype, [&](auto tag) { mse_of<typename decltype(tag)::Type>(ctx, out, pred, target, p); });
+void mse(KernelContext& ctx, const View& out, const View& pred, const View& target,
+         const LossParams& p) {
+  with_float(pred.dtype,
+             [&](auto tag) { mse_of<typename decltype(tag)::Type>(ctx, out, pred, target, p); });
 }
 
-void mse_grad(KernelContext& ctx, const View& out, const View& g, const View& pred, const View& target, const LossParams& p) {
+void mse_grad(KernelContext& ctx, const View& out, const View& g, const View& pred,
+              const View& target, const LossParams& p) {
   with_float(pred.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
     const T factor = static_cast<T>(reduced(2 * static_cast<double>(*g.as<T>()), pred.numel, p));

@@ -1,5 +1,6 @@
-// Walking views of any strides for the elementwise rows. Rows are handed to the loop directly where their stride is one element;
-// short rows are collected, so that a loop sees at least some hundred elements at a time.
+// Walking views of any strides for the elementwise rows. Rows are handed to the loop directly where
+// their stride is one element; short rows are collected, so that a loop sees at least some hundred
+// elements at a time.
 #include "kernels/cpu/nest.h"
 
 #include <immintrin.h>
@@ -7,8 +8,8 @@
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
-constexpr int64_t kBuffer = 512;    // elements of a buffer
-constexpr int64_t kShortRow = 32;   // rows below this length are collected
+constexpr int64_t kBuffer = 512;           // elements of a buffer
+constexpr int64_t kShortRow = 32;          // rows below this length are collected
 constexpr int64_t kStreamPiece = 8 << 10;  // bytes
 
 template <class T>
@@ -42,7 +43,9 @@ class Walk {
   Walk(KernelContext& ctx, Loop loop, const Nest& nest, const void* params)
       : ctx_(ctx), loop_(loop), nest_(nest), params_(params), inner_(nest.size[nest.rank - 1]) {}
 
-  int64_t period() const { return inner_ < kShortRow && nest_.rank > 1 ? inner_ : 0; }  // of collected rows, or 0
+  int64_t period() const {
+    return inner_ < kShortRow && nest_.rank > 1 ? inner_ : 0;
+  }  // of collected rows, or 0
 
   void run(int64_t begin, int64_t end) {
     if (period()) {
@@ -81,18 +84,20 @@ class Walk {
           if (direct[v] || v == 0) continue;
           const bool repeated = nest_.stride[v][last] == 0;
           if (repeated && filled[v] == at) continue;
-          gather_strided(p[v], at, nest_.stride[v][last], repeated ? smaller(inner_, kBuffer) : n, nest_.bytes[v]);
+          gather_strided(p[v], at, nest_.stride[v][last], repeated ? smaller(inner_, kBuffer) : n,
+                         nest_.bytes[v]);
           filled[v] = repeated && !may_change(v) ? at : nullptr;
         }
         call(p, n, begin + done);
         if (!direct[0]) {
-          scatter_strided(nest_.data[0] + cursor.offset[0] + done * nest_.stride[0][last], nest_.stride[0][last], p[0], n,
-                          nest_.bytes[0]);
+          scatter_strided(nest_.data[0] + cursor.offset[0] + done * nest_.stride[0][last],
+                          nest_.stride[0][last], p[0], n, nest_.bytes[0]);
         }
         done += n;
       }
       begin += row;
-      for (int v = 0; v < nest_.operands; ++v) cursor.offset[v] -= cursor.at[last] * nest_.stride[v][last];
+      for (int v = 0; v < nest_.operands; ++v)
+        cursor.offset[v] -= cursor.at[last] * nest_.stride[v][last];
       cursor.at[last] = 0;
       cursor.step(nest_, last - 1);
     }
@@ -128,11 +133,13 @@ class Walk {
       const int64_t n = smaller(piece, end - begin);
       void* p[kMaxOperands] = {};
       for (int v = 0; v < nest_.operands; ++v) {
-        p[v] = source[v] == Source::linear ? static_cast<void*>(nest_.data[v] + begin * nest_.bytes[v]) : buffers[v];
+        p[v] = source[v] == Source::linear
+                   ? static_cast<void*>(nest_.data[v] + begin * nest_.bytes[v])
+                   : buffers[v];
         if (source[v] != Source::periodic || !first) continue;
         for (int64_t i = 0; i < n; i += inner_) {
-          gather_strided(static_cast<char*>(p[v]) + i * nest_.bytes[v], nest_.data[v], nest_.stride[v][last], inner_,
-                         nest_.bytes[v]);
+          gather_strided(static_cast<char*>(p[v]) + i * nest_.bytes[v], nest_.data[v],
+                         nest_.stride[v][last], inner_, nest_.bytes[v]);
         }
       }
       if (any_general) {
@@ -150,8 +157,9 @@ class Walk {
     for (int64_t i = 0; i < n; i += inner_, cursor.step(nest_, last - 1)) {
       for (int v = 1; v < nest_.operands; ++v) {
         if (source[v] != Source::general) continue;
-        gather_strided(reinterpret_cast<char*>(buffers[v]) + i * nest_.bytes[v], nest_.data[v] + cursor.offset[v],
-                       nest_.stride[v][last], inner_, nest_.bytes[v]);
+        gather_strided(reinterpret_cast<char*>(buffers[v]) + i * nest_.bytes[v],
+                       nest_.data[v] + cursor.offset[v], nest_.stride[v][last], inner_,
+                       nest_.bytes[v]);
       }
     }
   }
@@ -173,7 +181,8 @@ class Walk {
 
 bool mergeable(const Nest& nest, const View* const* views, int d) {
   for (int v = 0; v < nest.operands; ++v) {
-    if (nest.stride[v][nest.rank - 1] != views[v]->strides[d] * nest.bytes[v] * views[0]->shape[d]) return false;
+    if (nest.stride[v][nest.rank - 1] != views[v]->strides[d] * nest.bytes[v] * views[0]->shape[d])
+      return false;
   }
   return true;
 }
@@ -206,7 +215,8 @@ void stream_copy(void* dst, const void* src, int64_t bytes) {
     _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), _mm512_loadu_si512(from + i));
 #else
     for (int64_t j = i; j < i + kLine; j += 16) {
-      _mm_stream_si128(reinterpret_cast<__m128i*>(to + j), _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + j)));
+      _mm_stream_si128(reinterpret_cast<__m128i*>(to + j),
+                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + j)));
     }
 #endif
   }
@@ -228,7 +238,8 @@ void make_nest(Nest& nest, const View* const* views, int operands) {
     } else {
       nest.size[nest.rank++] = size;
     }
-    for (int v = 0; v < operands; ++v) nest.stride[v][nest.rank - 1] = views[v]->strides[d] * nest.bytes[v];
+    for (int v = 0; v < operands; ++v)
+      nest.stride[v][nest.rank - 1] = views[v]->strides[d] * nest.bytes[v];
   }
   if (nest.rank > 0) return;
   nest.rank = 1;
@@ -238,7 +249,8 @@ void make_nest(Nest& nest, const View* const* views, int operands) {
 
 namespace {
 
-void run_contiguous(KernelContext& ctx, Loop loop, const View* const* views, int operands, const void* params) {
+void run_contiguous(KernelContext& ctx, Loop loop, const View* const* views, int operands,
+                    const void* params) {
   const int64_t n = views[0]->numel;
   int64_t bytes[kMaxOperands] = {};
   char* data[kMaxOperands] = {};
@@ -249,7 +261,8 @@ void run_contiguous(KernelContext& ctx, Loop loop, const View* const* views, int
   bool stream = n * bytes[0] >= kStreamBytes;
   for (int v = 1; v < operands; ++v) stream = stream && data[v] != data[0];
   const auto call = [&](void* out, int64_t begin, int64_t count) {
-    const int64_t bad = loop(out, data[1] + begin * bytes[1], data[2] + begin * bytes[2], data[3] + begin * bytes[3], count, params);
+    const int64_t bad = loop(out, data[1] + begin * bytes[1], data[2] + begin * bytes[2],
+                             data[3] + begin * bytes[3], count, params);
     if (TT_UNLIKELY(bad >= 0)) report_zero(ctx, begin + bad);
   };
   parallel_for(ctx, ceil_div(n, kTileElements), [&](int64_t task) {
@@ -269,7 +282,8 @@ void run_contiguous(KernelContext& ctx, Loop loop, const View* const* views, int
 void run_strided(KernelContext& ctx, Loop loop, const Nest& nest, const void* params) {
   Walk walk(ctx, loop, nest, params);
   if (nest.numel <= kSerialElements) return walk.run(0, nest.numel);
-  const int64_t period = walk.period(), tile = period ? kTileElements / period * period : kTileElements;
+  const int64_t period = walk.period(),
+                tile = period ? kTileElements / period * period : kTileElements;
   parallel_for(ctx, ceil_div(nest.numel, tile), [&](int64_t task) {
     walk.run(task * tile, smaller((task + 1) * tile, nest.numel));
   });
@@ -277,7 +291,8 @@ void run_strided(KernelContext& ctx, Loop loop, const Nest& nest, const void* pa
 
 }  // namespace
 
-void run_any(KernelContext& ctx, Loop loop, const View* const* views, int operands, const void* params) {
+void run_any(KernelContext& ctx, Loop loop, const View* const* views, int operands,
+             const void* params) {
   if (views[0]->numel == 0) return;
   bool contiguous = true;
   for (int v = 0; v < operands; ++v) contiguous = contiguous && views[v]->contiguous;

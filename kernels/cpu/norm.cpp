@@ -1,5 +1,6 @@
-// The row batch_norm. The variance of a piece is taken about its own mean, and pieces are joined by the formulas of Chan, Golub and
-// LeVeque (1979), so data far from zero loses nothing and every element is read from memory twice at most.
+// The row batch_norm. The variance of a piece is taken about its own mean, and pieces are joined by
+// the formulas of Chan, Golub and LeVeque (1979), so data far from zero loses nothing and every
+// element is read from memory twice at most.
 #include "kernels/cpu/norm.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -36,7 +37,8 @@ struct Job {
     inverse_std[c] = static_cast<T>(inverse);
     const double scale = inverse * (weight ? static_cast<double>(weight[c]) : 1.0);
     const double rest = (static_cast<double>(mean[c]) - m.mean) * scale;
-    return {mean[c], static_cast<T>(scale), static_cast<T>((bias ? static_cast<double>(bias[c]) : 0.0) + rest)};
+    return {mean[c], static_cast<T>(scale),
+            static_cast<T>((bias ? static_cast<double>(bias[c]) : 0.0) + rest)};
   }
 };
 
@@ -44,8 +46,16 @@ template <class T>
 [[gnu::noinline]] Moments moments_of(const Job<T>& job, int64_t channel, int64_t piece) {
   const double count = static_cast<double>(job.shape.count(piece));
   typename SumOf<T>::Acc sum, squares;
-  job.shape.runs(channel, piece, [&](int64_t at, int64_t n) { accumulate<SumOf<T>>(sum, job.x + at, n); });
-  const double mean = total<T>(sum) / count;
+  // Sums of differences from any element near the mean lose less than sums of elements.
+  const T first = job.x[channel * job.shape.size];
+  const Vec<T> shift = splat(first);
+  job.shape.runs(channel, piece, [&](int64_t at, int64_t n) {
+    const T* p = job.x + at;
+    accumulate_from<SumOf<T>>(
+        sum, n, [=](int64_t i) { return static_cast<Vec<T>>(load(p + i) - shift); },
+        [=](int64_t i, int64_t k) { return static_cast<Vec<T>>(load_part(p + i, k, shift) - shift); });
+  });
+  const double mean = static_cast<double>(first) + total<T>(sum) / count;
   const T near = static_cast<T>(mean);
   const Vec<T> centre = splat(near);
   job.shape.runs(channel, piece, [&](int64_t at, int64_t n) {
@@ -61,12 +71,14 @@ template <class T>
           return static_cast<Vec<T>>(d * d);
         });
   });
-  const double off = mean - static_cast<double>(near), about_mean = total<T>(squares) - count * off * off;
+  const double off = mean - static_cast<double>(near),
+               about_mean = total<T>(squares) - count * off * off;
   return {count, mean, about_mean < 0 ? 0 : about_mean};
 }
 
 template <class T>
-[[gnu::noinline]] void normalise(const Job<T>& job, const Affine<T>& f, int64_t channel, int64_t piece) {
+[[gnu::noinline]] void normalise(const Job<T>& job, const Affine<T>& f, int64_t channel,
+                                 int64_t piece) {
   const T centre = f.centre, scale = f.scale, offset = f.offset;
   job.shape.runs(channel, piece, [&](int64_t at, int64_t n) {
     const T* x = job.x + at;
@@ -87,7 +99,9 @@ template <class T>
     const double count = static_cast<double>(end - n);
     double means[kNormStrip];
     for (double& p : parts) p = 0;
-    for (int64_t i = n; i < end; ++i) absorb_row(parts, kNormStrip, job.x + i * channels + first, width);
+    for (int64_t i = n; i < end; ++i) {
+      absorb_row(parts, kNormStrip, job.x + i * channels + first, width);
+    }
     for (int64_t c = 0; c < width; ++c) {
       means[c] = SumOf<T>::finish_double(parts + c, kNormStrip) / count;
       near[c] = static_cast<T>(means[c]);
@@ -126,10 +140,14 @@ struct Fitted {
 template <class T>
 void batch_norm_of(KernelContext& ctx, const Job<T>& job) {
   if (job.shape.size == 1) {
-    return for_channel_strips(ctx, job.shape, [&](int64_t first, int64_t width) { norm_strip(job, first, width); });
+    return for_channel_strips(ctx, job.shape,
+                              [&](int64_t first, int64_t width) { norm_strip(job, first, width); });
   }
   for_channels<Fitted>(
-      ctx, job.shape, [&](int64_t c, int64_t piece) { return Fitted{moments_of(job, c, piece), 0, 0, 0}; },
+      ctx, job.shape,
+      [&](int64_t c, int64_t piece) {
+        return Fitted{moments_of(job, c, piece), 0, 0, 0};
+      },
       [](Fitted& a, const Fitted& b) { join_moments(a.moments, b.moments); },
       [&](int64_t c, Fitted& fitted) {
         const Affine<T> f = job.affine(c, fitted.moments);
@@ -138,14 +156,16 @@ void batch_norm_of(KernelContext& ctx, const Job<T>& job) {
         fitted.offset = f.offset;
       },
       [&](int64_t c, int64_t piece, const Fitted& f) {
-        normalise(job, {static_cast<T>(f.centre), static_cast<T>(f.scale), static_cast<T>(f.offset)}, c, piece);
+        normalise(job,
+                  {static_cast<T>(f.centre), static_cast<T>(f.scale), static_cast<T>(f.offset)}, c,
+                  piece);
       });
 }
 
 }  // namespace
 
-void batch_norm(KernelContext& ctx, const View& out, const View& mean, const View& inverse_std, const View& x, const View* weight,
-                const View* bias, const BatchNormParams& p) {
+void batch_norm(KernelContext& ctx, const View& out, const View& mean, const View& inverse_std,
+                const View& x, const View* weight, const View* bias, const BatchNormParams& p) {
   with_float(x.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
     const Job<T> job = {NormPieces(x),

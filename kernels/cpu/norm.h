@@ -1,5 +1,6 @@
-// How batch normalisation walks [N, C, S]: the elements of a channel are cut into pieces by shape, statistics of pieces are combined
-// in order, and threads share channels or, where there are few, pieces.
+// How batch normalisation walks [N, C, S]: the elements of a channel are cut into pieces by shape,
+// statistics of pieces are combined in order, and threads share channels or, where there are few,
+// pieces.
 #pragma once
 
 #include "kernels/common/dispatch.h"
@@ -15,10 +16,12 @@ struct NormPieces {
   int64_t batch, channels, size;  // N, C, S
   int64_t rows_per_piece, parts_per_row, pieces;
 
-  TT_INLINE explicit NormPieces(const View& x) : batch(x.shape[0]), channels(x.shape[1]), size(x.shape[2]) {
+  TT_INLINE explicit NormPieces(const View& x)
+      : batch(x.shape[0]), channels(x.shape[1]), size(x.shape[2]) {
     rows_per_piece = larger<int64_t>(1, kNormPiece / larger<int64_t>(1, size));
     parts_per_row = larger<int64_t>(1, ceil_div(size, kNormPiece));
     pieces = parts_per_row > 1 ? batch * parts_per_row : ceil_div(batch, rows_per_piece);
+    if (x.numel == 0) pieces = 0;
   }
   TT_INLINE int64_t count(int64_t piece) const {
     if (parts_per_row > 1) return smaller(kNormPiece, size - piece % parts_per_row * kNormPiece);
@@ -32,17 +35,22 @@ struct NormPieces {
       return f((row * channels + channel) * size + part * kNormPiece, count(piece));
     }
     const int64_t end = smaller((piece + 1) * rows_per_piece, batch);
-    for (int64_t row = piece * rows_per_piece; row < end; ++row) f((row * channels + channel) * size, size);
+    for (int64_t row = piece * rows_per_piece; row < end; ++row)
+      f((row * channels + channel) * size, size);
   }
   // Few channels with much behind each: threads share pieces.
   TT_INLINE bool by_piece() const { return channels < 8 && pieces >= 8; }
-  TT_INLINE int64_t channels_per_task() const { return larger<int64_t>(1, 2 * kNormPiece / larger<int64_t>(1, batch * size)); }
+  TT_INLINE int64_t channels_per_task() const {
+    return larger<int64_t>(1, 2 * kNormPiece / larger<int64_t>(1, batch * size));
+  }
 };
 
-// Gathers what `measure(channel, piece)` says of the pieces of a channel, in order, and then applies it to them:
-// summary = join(summary, measure(channel, piece)); finish(channel, summary); apply(channel, piece, summary).
+// Gathers what `measure(channel, piece)` says of the pieces of a channel, in order, and then
+// applies it to them: summary = join(summary, measure(channel, piece)); finish(channel, summary);
+// apply(channel, piece, summary).
 template <class Summary, class Measure, class Join, class Finish, class Apply>
-TT_INLINE void for_channels(KernelContext& ctx, const NormPieces& shape, Measure measure, Join join, Finish finish, Apply apply) {
+TT_INLINE void for_channels(KernelContext& ctx, const NormPieces& shape, Measure measure, Join join,
+                            Finish finish, Apply apply) {
   if (!shape.by_piece()) {
     const int64_t per_task = shape.channels_per_task();
     parallel_for(ctx, ceil_div(shape.channels, per_task), [&](int64_t task) {
@@ -57,8 +65,9 @@ TT_INLINE void for_channels(KernelContext& ctx, const NormPieces& shape, Measure
   }
   Workspace memory(ctx, static_cast<size_t>(shape.channels * shape.pieces) * sizeof(Summary));
   Summary* parts = static_cast<Summary*>(memory.data());
-  parallel_for(ctx, shape.channels * shape.pieces,
-               [&](int64_t task) { parts[task] = measure(task / shape.pieces, task % shape.pieces); });
+  parallel_for(ctx, shape.channels * shape.pieces, [&](int64_t task) {
+    parts[task] = measure(task / shape.pieces, task % shape.pieces);
+  });
   for (int64_t c = 0; c < shape.channels; ++c) {
     Summary summary{};
     for (int64_t p = 0; p < shape.pieces; ++p) join(summary, parts[c * shape.pieces + p]);
@@ -75,7 +84,8 @@ TT_INLINE void for_channels(KernelContext& ctx, const NormPieces& shape, Measure
 template <class F>
 TT_INLINE void for_channel_strips(KernelContext& ctx, const NormPieces& shape, F f) {
   const int64_t strips = ceil_div(shape.channels, kNormStrip);
-  const int64_t per_task = larger<int64_t>(1, 2 * kNormPiece / (shape.batch * smaller(kNormStrip, shape.channels) + 1));
+  const int64_t per_task =
+      larger<int64_t>(1, 2 * kNormPiece / (shape.batch * smaller(kNormStrip, shape.channels) + 1));
   parallel_for(ctx, ceil_div(strips, per_task), [&](int64_t task) {
     for (int64_t s = task * per_task; s < smaller((task + 1) * per_task, strips); ++s) {
       f(s * kNormStrip, smaller(kNormStrip, shape.channels - s * kNormStrip));

@@ -1,5 +1,5 @@
-// The row batch_norm_grad: sums of g and g (x - mean) over a channel, then gx, an affine function of g and x with their help
-// (Ioffe and Szegedy, "Batch Normalization", 2015, section 3).
+// The row batch_norm_grad: sums of g and g (x - mean) over a channel, then gx, an affine function
+// of g and x with their help (Ioffe and Szegedy, "Batch Normalization", 2015, section 3).
 #include "kernels/cpu/norm.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -26,7 +26,8 @@ struct Job {
     if (gb) gb[c] = static_cast<T>(s.g);
   }
   [[gnu::noinline]] Slope<T> slope(int64_t c, const Sums& s) const {
-    const double inverse = static_cast<double>(inverse_std[c]), count = static_cast<double>(shape.batch * shape.size);
+    const double inverse = static_cast<double>(inverse_std[c]),
+                 count = static_cast<double>(shape.batch * shape.size);
     const double of_g = inverse * (weight ? static_cast<double>(weight[c]) : 1.0);
     return {mean[c], static_cast<T>(of_g), static_cast<T>(-of_g * inverse * inverse * s.gx / count),
             static_cast<T>(-of_g * s.g / count)};
@@ -41,14 +42,19 @@ template <class T>
     const T *g = job.g + at, *x = job.x + at;
     accumulate<SumOf<T>>(sum, g, n);
     accumulate_from<SumOf<T>>(
-        product, n, [=](int64_t i) { return static_cast<Vec<T>>(load(g + i) * (load(x + i) - centre)); },
-        [=](int64_t i, int64_t k) { return static_cast<Vec<T>>(load_part(g + i, k, Vec<T>{}) * (load_part(x + i, k, centre) - centre)); });
+        product, n,
+        [=](int64_t i) { return static_cast<Vec<T>>(load(g + i) * (load(x + i) - centre)); },
+        [=](int64_t i, int64_t k) {
+          return static_cast<Vec<T>>(load_part(g + i, k, Vec<T>{}) *
+                                     (load_part(x + i, k, centre) - centre));
+        });
   });
   return {total<T>(sum), total<T>(product)};
 }
 
 template <class T>
-[[gnu::noinline]] void write_gx(const Job<T>& job, const Slope<T>& f, int64_t channel, int64_t piece) {
+[[gnu::noinline]] void write_gx(const Job<T>& job, const Slope<T>& f, int64_t channel,
+                                int64_t piece) {
   const T centre = f.centre, of_g = f.of_g, of_x = f.of_x, constant = f.constant;
   job.shape.runs(channel, piece, [&](int64_t at, int64_t n) {
     const T *g = job.g + at, *x = job.x + at;
@@ -72,7 +78,8 @@ template <class T>
   }
   T of_g[kNormStrip], of_x[kNormStrip], constant[kNormStrip];
   for (int64_t c = 0; c < width; ++c) {
-    const Sums sums = {SumOf<T>::finish_double(parts + c, kNormStrip), SumOf<T>::finish_double(products + c, kNormStrip)};
+    const Sums sums = {SumOf<T>::finish_double(parts + c, kNormStrip),
+                       SumOf<T>::finish_double(products + c, kNormStrip)};
     job.write_sums(first + c, sums);
     const Slope<T> f = job.slope(first + c, sums);
     of_g[c] = f.of_g;
@@ -83,14 +90,16 @@ template <class T>
   for (int64_t n = 0; n < job.shape.batch; ++n) {
     const T *g = job.g + n * channels + first, *x = job.x + n * channels + first;
     T* o = job.gx + n * channels + first;
-    for (int64_t c = 0; c < width; ++c) o[c] = of_g[c] * g[c] + (of_x[c] * (x[c] - centre[c]) + constant[c]);
+    for (int64_t c = 0; c < width; ++c)
+      o[c] = of_g[c] * g[c] + (of_x[c] * (x[c] - centre[c]) + constant[c]);
   }
 }
 
 template <class T>
 void batch_norm_grad_of(KernelContext& ctx, const Job<T>& job) {
   if (job.shape.size == 1) {
-    return for_channel_strips(ctx, job.shape, [&](int64_t first, int64_t width) { grad_strip(job, first, width); });
+    return for_channel_strips(ctx, job.shape,
+                              [&](int64_t first, int64_t width) { grad_strip(job, first, width); });
   }
   for_channels<Sums>(
       ctx, job.shape, [&](int64_t c, int64_t piece) { return sums_of(job, c, piece); },
@@ -106,8 +115,9 @@ void batch_norm_grad_of(KernelContext& ctx, const Job<T>& job) {
 
 }  // namespace
 
-void batch_norm_grad(KernelContext& ctx, const View* gx, const View* gw, const View* gb, const View& g, const View& x,
-                     const View& mean, const View& inverse_std, const View* weight) {
+void batch_norm_grad(KernelContext& ctx, const View* gx, const View* gw, const View* gb,
+                     const View& g, const View& x, const View& mean, const View& inverse_std,
+                     const View* weight) {
   with_float(x.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
     const Job<T> job = {NormPieces(x),

@@ -1,5 +1,6 @@
-// The rows sgd_step and adam_step: one pass over parameter, gradient and state of all tensors of a group. What is the same for all
-// elements is computed once in double and then rounded to the parameter's dtype.
+// The rows sgd_step and adam_step: one pass over parameter, gradient and state of all tensors of a
+// group. What is the same for all elements is computed once in double and then rounded to the
+// parameter's dtype.
 #include <cmath>
 
 #include "kernels/common/dispatch.h"
@@ -11,7 +12,8 @@ namespace {
 
 constexpr int64_t kBlock = 16 << 10;  // elements of a task at most; a task is inside one tensor
 
-// f(tensor, first element, count) for blocks of all tensors. Groups of many small tensors stay on one thread.
+// f(tensor, first element, count) for blocks of all tensors. Groups of many small tensors stay on
+// one thread.
 template <class F>
 TT_INLINE void for_blocks(KernelContext& ctx, const ViewList& params, F f) {
   int64_t blocks = 0, numel = 0;
@@ -25,7 +27,8 @@ TT_INLINE void for_blocks(KernelContext& ctx, const ViewList& params, F f) {
   }
   parallel_for(ctx, blocks, [&](int64_t block) {
     int t = 0;
-    for (; block >= ceil_div(params[t].numel, kBlock); ++t) block -= ceil_div(params[t].numel, kBlock);
+    for (; block >= ceil_div(params[t].numel, kBlock); ++t)
+      block -= ceil_div(params[t].numel, kBlock);
     f(t, block * kBlock, smaller(kBlock, params[t].numel - block * kBlock));
   });
 }
@@ -46,7 +49,8 @@ template <class T>
 template <class T>
 [[gnu::noinline]] void sgd_momentum(T* p, const T* g, T* m, int64_t n, const SgdFactors<T>& f) {
   const T rate = f.rate, scale = f.gradient_scale, decay = f.weight_decay;
-  const T momentum = f.momentum, new_part = f.first ? T(1) : f.new_part, old_part = f.first ? T(0) : momentum;
+  const T momentum = f.momentum, new_part = f.first ? T(1) : f.new_part,
+          old_part = f.first ? T(0) : momentum;
   // Step direction: the new momentum, or with Nesterov's form the gradient plus momentum times it.
   const T of_gradient = f.nesterov ? T(1) : T(0), of_momentum = f.nesterov ? momentum : T(1);
   if (f.first) {
@@ -63,11 +67,13 @@ template <class T>
 
 template <class T>
 struct AdamFactors {
-  T gradient_scale, weight_decay, keep, beta1, new1, beta2, new2, step_size, inverse_correction2, eps;
+  T gradient_scale, weight_decay, keep, beta1, new1, beta2, new2, step_size, inverse_correction2,
+      eps;
 };
 
 template <class T>
-[[gnu::noinline]] void adam_block(T* p, const T* g, T* first, T* second, int64_t n, const AdamFactors<T>& f) {
+[[gnu::noinline]] void adam_block(T* p, const T* g, T* first, T* second, int64_t n,
+                                  const AdamFactors<T>& f) {
   const AdamFactors<T> c = f;
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
@@ -82,8 +88,8 @@ template <class T>
 }
 }  // namespace
 
-void sgd_step(KernelContext& ctx, const ViewList& params, const ViewList& grads, const ViewList& momenta, const View& hyper,
-              const SgdParams& p) {
+void sgd_step(KernelContext& ctx, const ViewList& params, const ViewList& grads,
+              const ViewList& momenta, const View& hyper, const SgdParams& p) {
   double* h = hyper.as<double>();
   const double scale = p.maximize ? -h[kHyperGradScale] : h[kHyperGradScale];
   const bool momentum = momenta.count > 0;
@@ -99,17 +105,20 @@ void sgd_step(KernelContext& ctx, const ViewList& params, const ViewList& grads,
                                      p.nesterov};
       T* x = params[t].as<T>() + begin;
       const T* g = grads[t].as<const T>() + begin;
-      momentum ? sgd_momentum(x, g, momenta[t].as<T>() + begin, count, factors) : sgd_plain(x, g, count, factors);
+      momentum ? sgd_momentum(x, g, momenta[t].as<T>() + begin, count, factors)
+               : sgd_plain(x, g, count, factors);
     });
   });
   h[kHyperStep] += 1;
 }
 
-void adam_step(KernelContext& ctx, const ViewList& params, const ViewList& grads, const ViewList& first, const ViewList& second,
-               const View& hyper, const AdamParams& p) {
+void adam_step(KernelContext& ctx, const ViewList& params, const ViewList& grads,
+               const ViewList& first, const ViewList& second, const View& hyper,
+               const AdamParams& p) {
   double* h = hyper.as<double>();
   const double step = h[kHyperStep] += 1, rate = h[kHyperLearningRate];
-  const double step_size = rate / (1 - std::pow(p.beta1, step)), correction2 = std::sqrt(1 - std::pow(p.beta2, step));
+  const double step_size = rate / (1 - std::pow(p.beta1, step)),
+               correction2 = std::sqrt(1 - std::pow(p.beta2, step));
   const double scale = p.maximize ? -h[kHyperGradScale] : h[kHyperGradScale];
   for_blocks(ctx, params, [&](int t, int64_t begin, int64_t count) {
     with_float(params[t].dtype, [&](auto tag) {
@@ -124,8 +133,8 @@ void adam_step(KernelContext& ctx, const ViewList& params, const ViewList& grads
                                       static_cast<T>(step_size),
                                       static_cast<T>(1 / correction2),
                                       static_cast<T>(p.eps)};
-      adam_block(params[t].as<T>() + begin, grads[t].as<const T>() + begin, first[t].as<T>() + begin, second[t].as<T>() + begin,
-                 count, factors);
+      adam_block(params[t].as<T>() + begin, grads[t].as<const T>() + begin,
+                 first[t].as<T>() + begin, second[t].as<T>() + begin, count, factors);
     });
   });
 }

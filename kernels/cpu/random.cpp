@@ -1,5 +1,6 @@
-// The row random. Words come from philox.h four at a time; tasks are blocks of the counter, and element i takes the words that
-// kernels.def says, so the bits are the same on every backend. Compiled without contraction of a * b + c.
+// The row random. Words come from philox.h four at a time; tasks are blocks of the counter, and
+// element i takes the words that kernels.def says, so the bits are the same on every backend.
+// Compiled without contraction of a * b + c.
 #include "kernels/common/dispatch.h"
 #include "kernels/common/philox.h"
 #include "kernels/cpu/copy.h"
@@ -7,10 +8,11 @@
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
-constexpr int64_t kPiece = 256;           // counter blocks whose words stand in a buffer
-constexpr int64_t kTask = 32 * kPiece;    // counter blocks of a task
+constexpr int64_t kPiece = 256;         // counter blocks whose words stand in a buffer
+constexpr int64_t kTask = 32 * kPiece;  // counter blocks of a task
 
-// Words of blocks [first, first + count), block after block. Vectorises: blocks stand side by side in the rounds.
+// Words of blocks [first, first + count), block after block. Vectorises: blocks stand side by side
+// in the rounds.
 [[gnu::noinline]] void fill_words(uint32_t* words, uint64_t seed, uint64_t first, int64_t count) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < count; ++i) {
@@ -19,7 +21,8 @@ constexpr int64_t kTask = 32 * kPiece;    // counter blocks of a task
   }
 }
 
-// f(words, first element, count) for pieces of the n elements, each of which takes `per_element` words.
+// f(words, first element, count) for pieces of the n elements, each of which takes `per_element`
+// words.
 template <class F>
 void for_words(KernelContext& ctx, const View& state, int64_t n, int per_element, F f) {
   int64_t* s = static_cast<int64_t*>(state.data);
@@ -31,33 +34,40 @@ void for_words(KernelContext& ctx, const View& state, int64_t n, int per_element
     for (int64_t b = task * kTask; b < end; b += kPiece) {
       const int64_t count = smaller(kPiece, end - b);
       fill_words(words, seed, offset + static_cast<uint64_t>(b), count);
-      f(static_cast<const uint32_t*>(words), b * per_block, smaller(count * per_block, n - b * per_block));
+      f(static_cast<const uint32_t*>(words), b * per_block,
+        smaller(count * per_block, n - b * per_block));
     }
   });
   s[1] = static_cast<int64_t>(offset + static_cast<uint64_t>(blocks));
 }
 
 template <class T>
-[[gnu::noinline]] void uniform_piece(T* to, const uint32_t* w, int64_t count, const RandomParams& p) {
+[[gnu::noinline]] void uniform_piece(T* to, const uint32_t* w, int64_t count,
+                                     const RandomParams& p) {
   const double a = p.a, b = p.b;
   for (int64_t i = 0; i < count; ++i) to[i] = uniform_element<T>(w + i * (sizeof(T) / 4), a, b);
 }
 template <class T>
-[[gnu::noinline]] void normal_piece(T* to, const uint32_t* w, int64_t count, const RandomParams& p) {
+[[gnu::noinline]] void normal_piece(T* to, const uint32_t* w, int64_t count,
+                                    const RandomParams& p) {
   const double a = p.a, b = p.b;
   for (int64_t i = 0; i < count; ++i) to[i] = normal_element<T>(w + i * (sizeof(T) / 2), a, b);
 }
 
 template <class T>
-void random_real(KernelContext& ctx, RandomOp op, const View& out, const View& state, const RandomParams& p) {
+void random_real(KernelContext& ctx, RandomOp op, const View& out, const View& state,
+                 const RandomParams& p) {
   T* o = static_cast<T*>(out.data);
-  for_words(ctx, state, out.numel, words_per_element(op, out.dtype, p), [&](const uint32_t* w, int64_t first, int64_t count) {
-    op == RandomOp::uniform ? uniform_piece(o + first, w, count, p) : normal_piece(o + first, w, count, p);
-  });
+  for_words(ctx, state, out.numel, words_per_element(op, out.dtype, p),
+            [&](const uint32_t* w, int64_t first, int64_t count) {
+              op == RandomOp::uniform ? uniform_piece(o + first, w, count, p)
+                                      : normal_piece(o + first, w, count, p);
+            });
 }
 
 // As i64, in any buffer; the cast to the output's dtype is a loop of `copy`.
-void integer_piece(int64_t* to, RandomOp op, const uint32_t* w, int64_t count, const RandomParams& p) {
+void integer_piece(int64_t* to, RandomOp op, const uint32_t* w, int64_t count,
+                   const RandomParams& p) {
   if (op == RandomOp::bernoulli) {
     const uint64_t threshold = bernoulli_threshold(p.a);
     for (int64_t i = 0; i < count; ++i) to[i] = w[i] < threshold;
@@ -68,24 +78,28 @@ void integer_piece(int64_t* to, RandomOp op, const uint32_t* w, int64_t count, c
   }
 }
 
-void random_integers(KernelContext& ctx, RandomOp op, const View& out, const View& state, const RandomParams& p) {
+void random_integers(KernelContext& ctx, RandomOp op, const View& out, const View& state,
+                     const RandomParams& p) {
   char* o = static_cast<char*>(out.data);
   const int64_t size = static_cast<int64_t>(size_of(out.dtype));
   const Loop cast = out.dtype == Dtype::i64 ? nullptr : cast_loop_of(out.dtype, Dtype::i64);
-  for_words(ctx, state, out.numel, words_per_element(op, out.dtype, p), [&](const uint32_t* w, int64_t first, int64_t count) {
-    alignas(64) int64_t values[4 * kPiece];
-    char* to = o + first * size;
-    integer_piece(cast ? values : reinterpret_cast<int64_t*>(to), op, w, count, p);
-    if (cast) cast(to, values, nullptr, nullptr, count, nullptr);
-  });
+  for_words(ctx, state, out.numel, words_per_element(op, out.dtype, p),
+            [&](const uint32_t* w, int64_t first, int64_t count) {
+              alignas(64) int64_t values[4 * kPiece];
+              char* to = o + first * size;
+              integer_piece(cast ? values : reinterpret_cast<int64_t*>(to), op, w, count, p);
+              if (cast) cast(to, values, nullptr, nullptr, count, nullptr);
+            });
 }
 
 }  // namespace
 
-void random(KernelContext& ctx, RandomOp op, const View& out, const View& state, const RandomParams& p) {
+void random(KernelContext& ctx, RandomOp op, const View& out, const View& state,
+            const RandomParams& p) {
   const bool real = op == RandomOp::uniform || op == RandomOp::normal;
   if (!real) return random_integers(ctx, op, out, state, p);
-  with_float(out.dtype, [&](auto tag) { random_real<typename decltype(tag)::Type>(ctx, op, out, state, p); });
+  with_float(out.dtype,
+             [&](auto tag) { random_real<typename decltype(tag)::Type>(ctx, op, out, state, p); });
 }
 
 }  // namespace tinytorch::TT_KERNEL_NS

@@ -1,5 +1,6 @@
-// The row randperm: indices in the order of 64-bit random keys, by a radix sort from the low byte up, which is stable. One thread:
-// at most eight passes over 16 bytes an element, less than drawing a data set's batches takes. Also ramp and masked_scale.
+// The row randperm: indices in the order of 64-bit random keys, by a radix sort from the low byte
+// up, which is stable. One thread: at most eight passes over 16 bytes an element, less than drawing
+// a data set's batches takes. Also ramp and masked_scale.
 #include "kernels/common/dispatch.h"
 #include "kernels/common/philox.h"
 #include "kernels/cpu/kernels.h"
@@ -82,8 +83,10 @@ void ramp(KernelContext& ctx, const View& out, const RampParams& p) {
       const int64_t begin = task * kSerialElements, end = smaller(begin + kSerialElements, n);
       if constexpr (kIsFloat<T>) {
         const int64_t half = p.to_end ? smaller(larger(n / 2, begin), end) : end;
-        for (int64_t i = begin; i < half; ++i) o[i] = convert<T>(p.start.f + static_cast<double>(i) * p.step.f);
-        for (int64_t i = half; i < end; ++i) o[i] = convert<T>(p.end - static_cast<double>(n - 1 - i) * p.step.f);
+        for (int64_t i = begin; i < half; ++i)
+          o[i] = convert<T>(p.start.f + static_cast<double>(i) * p.step.f);
+        for (int64_t i = half; i < end; ++i)
+          o[i] = convert<T>(p.end - static_cast<double>(n - 1 - i) * p.step.f);
       } else {
         for (int64_t i = begin; i < end; ++i) {
           o[i] = convert<T>(add_of(p.start.i, mul_of(i, p.step.i)));
@@ -93,10 +96,12 @@ void ramp(KernelContext& ctx, const View& out, const RampParams& p) {
   });
 }
 
-void masked_scale(KernelContext& ctx, const View& out, const View& x, const View& mask, double scale) {
+void masked_scale(KernelContext& ctx, const View& out, const View& x, const View& mask,
+                  double scale) {
   with_float(out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
-    const Loop loop = [](void* to, const void* from, const void* keep, const void*, int64_t n, const void* by) -> int64_t {
+    const Loop loop = [](void* to, const void* from, const void* keep, const void*, int64_t n,
+                         const void* by) -> int64_t {
       const T factor = *static_cast<const T*>(by);
       const T* v = static_cast<const T*>(from);
       const uint8_t* k = static_cast<const uint8_t*>(keep);

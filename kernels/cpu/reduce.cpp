@@ -1,6 +1,6 @@
-// The row `reduce`: dims are merged into kept and reduced axes, then either rows (the unit stride is reduced) or columns (it is
-// kept) are summed. Work is cut into blocks by shape alone and the results of blocks are merged in order, so the bits do not depend
-// on the number of threads.
+// The row `reduce`: dims are merged into kept and reduced axes, then either rows (the unit stride
+// is reduced) or columns (it is kept) are summed. Work is cut into blocks by shape alone and the
+// results of blocks are merged in order, so the bits do not depend on the number of threads.
 #include "kernels/cpu/reduce_impl.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -32,7 +32,8 @@ ReducePlan plan_reduce(const View& out, const View& in) {
     if (size == 1) continue;
     ReduceAxis* axes = kind ? plan.r : plan.k;
     int& n = kind ? plan.reduced : plan.kept;
-    if (last == kind && axes[n - 1].in == in.strides[d] * size && axes[n - 1].out == out.strides[d] * size) {
+    if (last == kind && axes[n - 1].in == in.strides[d] * size &&
+        axes[n - 1].out == out.strides[d] * size) {
       axes[n - 1] = {axes[n - 1].size * size, in.strides[d], out.strides[d]};
     } else {
       axes[n++] = {size, in.strides[d], out.strides[d]};
@@ -67,7 +68,8 @@ void write_nothing(const Run& run) {
 
 void rows_in_one_block(const Run& run, int64_t begin, int64_t end) {
   const ReducePlan& plan = run.plan;
-  if (plan.count <= 8 && plan.reduced == 1) return run.loops.few(run.out, run.in, plan, run.scale, begin, end);
+  if (plan.count <= 8 && plan.reduced == 1)
+    return run.loops.few(run.out, run.in, plan, run.scale, begin, end);
   alignas(8) char part[16];
   for (ReduceCursor cursor(plan.k, plan.kept, begin); begin < end; ++begin, cursor.next()) {
     run.loops.range(part, run.from(cursor.in), plan, 0, plan.count);
@@ -91,7 +93,8 @@ void reduce_rows(const Run& run) {
   parallel_for(run.ctx, plan.outputs * blocks, [&](int64_t task) {
     const ReduceCursor cursor(plan.k, plan.kept, task / blocks);
     const int64_t begin = task % blocks * kBlock;
-    run.loops.range(parts + task * part_bytes, run.from(cursor.in), plan, begin, smaller(begin + kBlock, plan.count));
+    run.loops.range(parts + task * part_bytes, run.from(cursor.in), plan, begin,
+                    smaller(begin + kBlock, plan.count));
   });
   ReduceCursor cursor(plan.k, plan.kept, 0);
   for (int64_t o = 0; o < plan.outputs; ++o, cursor.next()) {
@@ -101,25 +104,27 @@ void reduce_rows(const Run& run) {
   }
 }
 
-// Columns in tiles, their rows in blocks. Parts of a (outer, tile) pair stand together, block after block.
+// Columns in tiles, their rows in blocks. Parts of a (outer, tile) pair stand together, block after
+// block.
 void reduce_columns(const Run& run) {
   const ReducePlan& plan = run.plan;
   const ReduceAxis& inner = plan.k[plan.kept - 1];
   const int64_t tile = smaller(inner.size, kTile), tiles = ceil_div(inner.size, tile);
   const int64_t stride = ceil_div(tile, run.loops.lanes) * run.loops.lanes;
   const int64_t block = ceil_div(kBlock, tile * 8) * 8, blocks = ceil_div(plan.count, block);
-  const int64_t pairs = plan.outputs / inner.size * tiles, part_bytes = stride * run.loops.parts * run.loops.part_bytes;
+  const int64_t pairs = plan.outputs / inner.size * tiles,
+                part_bytes = stride * run.loops.parts * run.loops.part_bytes;
   const auto sum = [&](int64_t pair, int64_t b, char* parts) {
     const ReduceCursor cursor(plan.k, plan.kept - 1, pair / tiles);
     const int64_t column = pair % tiles * tile;
-    run.loops.columns(parts, stride, run.from(cursor.in + column), plan, b * block, smaller((b + 1) * block, plan.count),
-                      smaller(tile, inner.size - column));
+    run.loops.columns(parts, stride, run.from(cursor.in + column), plan, b * block,
+                      smaller((b + 1) * block, plan.count), smaller(tile, inner.size - column));
   };
   const auto write = [&](int64_t pair, const char* parts) {
     const ReduceCursor cursor(plan.k, plan.kept - 1, pair / tiles);
     const int64_t column = pair % tiles * tile;
-    run.loops.write(run.to(cursor.out + column * inner.out), inner.out, parts, stride, smaller(tile, inner.size - column),
-                    run.scale);
+    run.loops.write(run.to(cursor.out + column * inner.out), inner.out, parts, stride,
+                    smaller(tile, inner.size - column), run.scale);
   };
   if (blocks == 1) {
     const int64_t per_task = larger<int64_t>(1, kBlock / (tile * plan.count));
@@ -134,28 +139,34 @@ void reduce_columns(const Run& run) {
   }
   Workspace memory(run.ctx, static_cast<size_t>(pairs * blocks * part_bytes));
   char* parts = static_cast<char*>(memory.data());
-  parallel_for(run.ctx, pairs * blocks, [&](int64_t task) { sum(task / blocks, task % blocks, parts + task * part_bytes); });
+  parallel_for(run.ctx, pairs * blocks,
+               [&](int64_t task) { sum(task / blocks, task % blocks, parts + task * part_bytes); });
   for (int64_t pair = 0; pair < pairs; ++pair) {
     char* first = parts + pair * blocks * part_bytes;
-    for (int64_t b = 1; b < blocks; ++b) run.loops.merge(first, stride, b * stride * run.loops.parts, stride);
+    for (int64_t b = 1; b < blocks; ++b)
+      run.loops.merge(first, stride, b * stride * run.loops.parts, stride);
     write(pair, first);
   }
 }
 
-// [rows, width] dense and narrow: read as [rows / fold, fold * width], of which `fold` columns then make one result.
+// [rows, width] dense and narrow: read as [rows / fold, fold * width], of which `fold` columns then
+// make one result.
 void reduce_narrow(const Run& run) {
   const ReduceAxis& inner = run.plan.k[0];
-  const int64_t width = inner.size, rows = run.plan.count, fold = kTile / width, wide = fold * width;
+  const int64_t width = inner.size, rows = run.plan.count, fold = kTile / width,
+                wide = fold * width;
   const int64_t stride = ceil_div(wide, run.loops.lanes) * run.loops.lanes;
   const int64_t block = ceil_div(kBlock, wide * 8) * 8 * fold, blocks = ceil_div(rows, block);
   const int64_t part_bytes = stride * run.loops.parts * run.loops.part_bytes;
   const auto sum = [&](int64_t b, char* parts) {
-    const int64_t first = b * block, n = smaller(block, rows - first), whole = n / fold, rest = n % fold;
+    const int64_t first = b * block, n = smaller(block, rows - first), whole = n / fold,
+                  rest = n % fold;
     ReducePlan folded;
     folded.reduced = 1;
     folded.r[0] = {whole + 1, wide, 0};
     run.loops.columns(parts, stride, run.from(first * width), folded, 0, whole, wide);
-    if (rest) run.loops.one_row(parts, stride, run.from((first + whole * fold) * width), rest * width);
+    if (rest)
+      run.loops.one_row(parts, stride, run.from((first + whole * fold) * width), rest * width);
     for (int64_t f = 1; f < fold; ++f) run.loops.merge(parts, stride, f * width, width);
   };
   if (blocks == 1) {
@@ -167,13 +178,14 @@ void reduce_narrow(const Run& run) {
   Workspace memory(run.ctx, static_cast<size_t>(blocks * part_bytes));
   char* parts = static_cast<char*>(memory.data());
   parallel_for(run.ctx, blocks, [&](int64_t b) { sum(b, parts + b * part_bytes); });
-  for (int64_t b = 1; b < blocks; ++b) run.loops.merge(parts, stride, b * stride * run.loops.parts, width);
+  for (int64_t b = 1; b < blocks; ++b)
+    run.loops.merge(parts, stride, b * stride * run.loops.parts, width);
   run.loops.write(run.out, inner.out, parts, stride, width, run.scale);
 }
 
 bool is_narrow(const ReducePlan& plan) {
-  return plan.kept == 1 && plan.reduced == 1 && plan.r[0].in == plan.k[0].size && plan.k[0].size <= 64 &&
-         plan.count * plan.k[0].size > 2 * kTile;
+  return plan.kept == 1 && plan.reduced == 1 && plan.r[0].in == plan.k[0].size &&
+         plan.k[0].size <= 64 && plan.count * plan.k[0].size > 2 * kTile;
 }
 
 const ReduceLoops* loops_of(ReduceOp op, Dtype dtype) {
@@ -192,11 +204,13 @@ const ReduceLoops* loops_of(ReduceOp op, Dtype dtype) {
 
 }  // namespace
 
-void reduce(KernelContext& ctx, ReduceOp op, const View& out, const View& in, const ReduceParams& p) {
+void reduce(KernelContext& ctx, ReduceOp op, const View& out, const View& in,
+            const ReduceParams& p) {
   const ReduceLoops* loops = loops_of(op, in.dtype);
   const ReducePlan plan = plan_reduce(out, in);
   if (!loops || plan.outputs == 0) return;
-  const Run run{ctx, *loops, plan, static_cast<char*>(out.data), static_cast<const char*>(in.data), p.scale};
+  const Run run{
+      ctx, *loops, plan, static_cast<char*>(out.data), static_cast<const char*>(in.data), p.scale};
   if (plan.count == 0) return write_nothing(run);
   if (!plan.columns) return reduce_rows(run);
   if (is_narrow(plan)) return reduce_narrow(run);

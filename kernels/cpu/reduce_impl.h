@@ -1,5 +1,5 @@
-// The loops of `reduce` for one function and dtype, handed to the driver (reduce.cpp) as a table of pointers, so that what does not
-// depend on the dtype is compiled once.
+// The loops of `reduce` for one function and dtype, handed to the driver (reduce.cpp) as a table of
+// pointers, so that what does not depend on the dtype is compiled once.
 #pragma once
 
 #include "kernels/cpu/kernels.h"
@@ -13,8 +13,9 @@ struct ReduceAxis {
 
 struct ReducePlan {
   int kept = 0, reduced = 0;
-  ReduceAxis k[kMaxRank + 1], r[kMaxRank + 1];  // the last of r, or of k when `columns`, is the innermost of `in`
-  int64_t outputs = 1, count = 1;               // results, and elements behind each
+  ReduceAxis k[kMaxRank + 1],
+      r[kMaxRank + 1];  // the last of r, or of k when `columns`, is the innermost of `in`
+  int64_t outputs = 1, count = 1;  // results, and elements behind each
   bool columns = false;
 };
 
@@ -47,20 +48,25 @@ class ReduceCursor {
   int64_t at_[kMaxRank + 1] = {};
 };
 
-// Pointers are to elements, or to parts of results, of the dtype that the table stands for; strides and offsets count them.
+// Pointers are to elements, or to parts of results, of the dtype that the table stands for; strides
+// and offsets count them.
 struct ReduceLoops {
   int element_bytes, part_bytes, parts, lanes;
   // One result from elements [begin, end) of the reduced axes, the last of which is walked in rows.
   void (*range)(void* part, const void* in, const ReducePlan&, int64_t begin, int64_t end);
   // Results [begin, end) of at most eight strided elements each, written to out.
-  void (*few)(void* out, const void* in, const ReducePlan&, double scale, int64_t begin, int64_t end);
-  // `width` columns of rows [begin, end) of the reduced axes, into fresh parts; they have room for whole vectors.
-  void (*columns)(void* parts, int64_t stride, const void* in, const ReducePlan&, int64_t begin, int64_t end, int64_t width);
+  void (*few)(void* out, const void* in, const ReducePlan&, double scale, int64_t begin,
+              int64_t end);
+  // `width` columns of rows [begin, end) of the reduced axes, into fresh parts; they have room for
+  // whole vectors.
+  void (*columns)(void* parts, int64_t stride, const void* in, const ReducePlan&, int64_t begin,
+                  int64_t end, int64_t width);
   // Puts `width` columns of one more row into parts.
   void (*one_row)(void* parts, int64_t stride, const void* in, int64_t width);
   // parts[i] takes in parts[from + i], i < n.
   void (*merge)(void* parts, int64_t stride, int64_t from, int64_t n);
-  void (*write)(void* out, int64_t out_stride, const void* parts, int64_t stride, int64_t n, double scale);
+  void (*write)(void* out, int64_t out_stride, const void* parts, int64_t stride, int64_t n,
+                double scale);
 };
 
 const ReduceLoops* reduce_loops_sum(Dtype);
@@ -72,7 +78,8 @@ struct ReduceLoopsOf {
   using T = typename Op::Element;
   using Part = typename Op::Part;
 
-  static void range(void* part, const void* in, const ReducePlan& plan, int64_t begin, int64_t end) {
+  static void range(void* part, const void* in, const ReducePlan& plan, int64_t begin,
+                    int64_t end) {
     typename Op::Acc acc;
     const ReduceAxis& row = plan.r[plan.reduced - 1];
     ReduceCursor outer(plan.r, plan.reduced - 1, begin / row.size);
@@ -98,7 +105,8 @@ struct ReduceLoopsOf {
     acc.collapse(static_cast<Part*>(part));
   }
 
-  static void few(void* out, const void* in, const ReducePlan& plan, double scale, int64_t begin, int64_t end) {
+  static void few(void* out, const void* in, const ReducePlan& plan, double scale, int64_t begin,
+                  int64_t end) {
     const int64_t count = plan.count, step = plan.r[plan.reduced - 1].in;
     ReduceCursor cursor(plan.k, plan.kept, begin);
     for (; begin < end; ++begin, cursor.next()) {
@@ -111,7 +119,8 @@ struct ReduceLoopsOf {
   }
 
   template <int kRows>
-  TT_INLINE static void absorb(Part* parts, int64_t stride, const T* const* row, int rows, int64_t width) {
+  TT_INLINE static void absorb(Part* parts, int64_t stride, const T* const* row, int rows,
+                               int64_t width) {
     const int n = kRows ? kRows : rows;
     int64_t c = 0;
     for (; c + kLanes<T> <= width; c += kLanes<T>) {
@@ -121,12 +130,13 @@ struct ReduceLoopsOf {
     }
     if (c == width) return;
     Vec<T> v = load_part(row[0] + c, width - c, Op::identity());
-    for (int i = 1; i < rows; ++i) v = Op::combine(v, load_part(row[i] + c, width - c, Op::identity()));
+    for (int i = 1; i < rows; ++i)
+      v = Op::combine(v, load_part(row[i] + c, width - c, Op::identity()));
     Op::absorb(parts + c, stride, v);
   }
 
-  static void columns(void* to, int64_t stride, const void* in, const ReducePlan& plan, int64_t begin, int64_t end,
-                      int64_t width) {
+  static void columns(void* to, int64_t stride, const void* in, const ReducePlan& plan,
+                      int64_t begin, int64_t end, int64_t width) {
     Part* parts = static_cast<Part*>(to);
     for (int64_t i = 0; i < stride; ++i) parts[i] = Op::initial();
     for (int64_t i = stride; i < stride * Op::kParts; ++i) parts[i] = 0;
@@ -154,13 +164,15 @@ struct ReduceLoopsOf {
     for (int64_t i = 0; i < n; ++i) Op::merge(parts + i, parts + from + i, stride);
   }
 
-  static void write(void* out, int64_t out_stride, const void* parts, int64_t stride, int64_t n, double scale) {
+  static void write(void* out, int64_t out_stride, const void* parts, int64_t stride, int64_t n,
+                    double scale) {
     const Part* p = static_cast<const Part*>(parts);
-    for (int64_t i = 0; i < n; ++i) static_cast<T*>(out)[i * out_stride] = Op::finish(p + i, stride, scale);
+    for (int64_t i = 0; i < n; ++i)
+      static_cast<T*>(out)[i * out_stride] = Op::finish(p + i, stride, scale);
   }
 
-  static constexpr ReduceLoops kTable = {sizeof(T), sizeof(Part), Op::kParts, kLanes<T>, range, few, columns,
-                                         one_row,   merge,        write};
+  static constexpr ReduceLoops kTable = {sizeof(T), sizeof(Part), Op::kParts, kLanes<T>, range,
+                                         few,       columns,      one_row,    merge,     write};
 };
 
 }  // namespace tinytorch::TT_KERNEL_NS

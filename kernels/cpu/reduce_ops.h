@@ -1,6 +1,7 @@
-// What `reduce` does to numbers, apart from where they stand: sums, maxima and minima of vectors, of columns and of partial results.
-// A float sum adds at most nine terms in float and goes on in double; a double sum goes on in two doubles (Knuth's TwoSum, The Art
-// of Computer Programming, vol. 2, 4.2.2). So the error is below 16 half-ulps of sum |x| whatever the count is.
+// What `reduce` does to numbers, apart from where they stand: sums, maxima and minima of vectors,
+// of columns and of partial results. A float sum adds at most nine terms in float and goes on in
+// double; a double sum goes on in two doubles (Knuth's TwoSum, The Art of Computer Programming,
+// vol. 2, 4.2.2). So the error is below 16 half-ulps of sum |x| whatever the count is.
 #pragma once
 
 #include <limits>
@@ -22,9 +23,9 @@ TT_INLINE double settled(double s, double e) {
   return finite ? s + e : s;
 }
 
-// Each policy has: Part, the number type of partial results, of which a result has kParts; Acc, a vector of running results;
-// absorb, which puts a vector of elements into columns of parts; merge and finish for one result. Parts of one result are
-// `stride` apart.
+// Each policy has: Part, the number type of partial results, of which a result has kParts; Acc, a
+// vector of running results; absorb, which puts a vector of elements into columns of parts; merge
+// and finish for one result. Parts of one result are `stride` apart.
 template <class T>
 struct SumOf {  // integers, passed as their unsigned type: they wrap
   using Element = T;
@@ -34,14 +35,20 @@ struct SumOf {  // integers, passed as their unsigned type: they wrap
   struct Acc {
     Vec<T> sum{};
     TT_INLINE void add(const Vec<T>& v) { sum += v; }
-    TT_INLINE void collapse(Part* part) const { part[0] = across<T>(sum, [](T a, T b) { return static_cast<T>(a + b); }); }
+    TT_INLINE void collapse(Part* part) const {
+      part[0] = across<T>(sum, [](T a, T b) { return static_cast<T>(a + b); });
+    }
   };
   TT_INLINE static Vec<T> identity() { return Vec<T>{}; }
   TT_INLINE static Vec<T> combine(const Vec<T>& a, const Vec<T>& b) { return a + b; }
   TT_INLINE static Element combine_one(Element a, Element b) { return static_cast<Element>(a + b); }
   TT_INLINE static Part initial() { return 0; }
-  TT_INLINE static void absorb(Part* p, int64_t, const Vec<T>& v) { store(p, static_cast<Vec<T>>(load(p) + v)); }
-  TT_INLINE static void merge(Part* p, const Part* q, int64_t) { p[0] = static_cast<T>(p[0] + q[0]); }
+  TT_INLINE static void absorb(Part* p, int64_t, const Vec<T>& v) {
+    store(p, static_cast<Vec<T>>(load(p) + v));
+  }
+  TT_INLINE static void merge(Part* p, const Part* q, int64_t) {
+    p[0] = static_cast<T>(p[0] + q[0]);
+  }
   TT_INLINE static T finish(const Part* p, int64_t, double) { return p[0]; }
 };
 
@@ -74,7 +81,9 @@ struct SumOf<float> {
     store(p + kLanes<double>, static_cast<Vec<double>>(load(p + kLanes<double>) + b));
   }
   TT_INLINE static void merge(Part* p, const Part* q, int64_t) { p[0] += q[0]; }
-  TT_INLINE static float finish(const Part* p, int64_t, double scale) { return static_cast<float>(p[0] * scale); }
+  TT_INLINE static float finish(const Part* p, int64_t, double scale) {
+    return static_cast<float>(p[0] * scale);
+  }
   TT_INLINE static double finish_double(const Part* p, int64_t) { return p[0]; }
 };
 
@@ -114,7 +123,9 @@ struct SumOf<double> {
   TT_INLINE static double finish(const Part* p, int64_t stride, double scale) {
     return finish_double(p, stride) * scale;
   }
-  TT_INLINE static double finish_double(const Part* p, int64_t stride) { return settled(p[0], p[stride]); }
+  TT_INLINE static double finish_double(const Part* p, int64_t stride) {
+    return settled(p[0], p[stride]);
+  }
 };
 
 // kMax: the maximum, else the minimum. NaN wins.
@@ -128,7 +139,9 @@ struct ExtremeOf {
   struct Acc {
     Vec<T> best = identity();
     TT_INLINE void add(const Vec<T>& v) { best = combine(best, v); }
-    TT_INLINE void collapse(Part* part) const { part[0] = across<T>(best, [](T a, T b) { return pick(a, b); }); }
+    TT_INLINE void collapse(Part* part) const {
+      part[0] = across<T>(best, [](T a, T b) { return pick(a, b); });
+    }
   };
   TT_INLINE static T combine_one(T a, T b) { return pick(a, b); }
   TT_INLINE static T pick(T a, T b) { return (kMax ? a > b : a < b) || a != a ? a : b; }
@@ -146,11 +159,12 @@ struct ExtremeOf {
   TT_INLINE static T finish(const Part* p, int64_t, double) { return p[0]; }
 
  private:
-  static constexpr T kLowest = std::numeric_limits<T>::lowest(), kHighest = std::numeric_limits<T>::max();
+  static constexpr T kLowest = std::numeric_limits<T>::lowest(),
+                     kHighest = std::numeric_limits<T>::max();
 };
 
-// Puts n elements into acc; the order depends on n alone. at(i) is the vector of elements i, i + 1, ...; part(i, count) has Op's
-// identity beyond `count` elements.
+// Puts n elements into acc; the order depends on n alone. at(i) is the vector of elements i, i + 1,
+// ...; part(i, count) has Op's identity beyond `count` elements.
 template <class Op, class At, class Part>
 TT_INLINE void accumulate_from(typename Op::Acc& acc, int64_t n, At at, Part part) {
   using T = typename Op::Element;

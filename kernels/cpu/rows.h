@@ -11,7 +11,8 @@ constexpr int64_t kRowTask = 16 << 10;  // elements
 constexpr int64_t kRowBuffer = 512;
 constexpr int64_t kShortRow = 48;  // rows shorter than this share a call of the exponential
 
-// f(row, rows) for groups of rows: of one row, or of as many short ones as fit into a buffer together.
+// f(row, rows) for groups of rows: of one row, or of as many short ones as fit into a buffer
+// together.
 template <class F>
 TT_INLINE void for_row_groups(KernelContext& ctx, int64_t rows, int64_t n, F f) {
   const int64_t group = n < kShortRow ? kRowBuffer / n : 1, groups = ceil_div(rows, group);
@@ -58,7 +59,9 @@ double row_dot(const T* x, const T* y, int64_t n) {
   typename SumOf<T>::Acc acc;
   accumulate_from<SumOf<T>>(
       acc, n, [=](int64_t i) { return load(x + i) * load(y + i); },
-      [=](int64_t i, int64_t count) { return load_part(x + i, count, Vec<T>{}) * load_part(y + i, count, Vec<T>{}); });
+      [=](int64_t i, int64_t count) {
+        return load_part(x + i, count, Vec<T>{}) * load_part(y + i, count, Vec<T>{});
+      });
   return total<T>(acc);
 }
 

@@ -1,5 +1,6 @@
-// The rows softmax and softmax_grad over [outer, n, inner]. Along dense rows (inner 1) an element is read once and stays in cache
-// for the passes after; otherwise strips of some columns are worked on together. Short rows share one call of the exponential.
+// The rows softmax and softmax_grad over [outer, n, inner]. Along dense rows (inner 1) an element
+// is read once and stays in cache for the passes after; otherwise strips of some columns are worked
+// on together. Short rows share one call of the exponential.
 #include "kernels/common/dispatch.h"
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/rows.h"
@@ -48,17 +49,20 @@ template <class T>
 
 // Columns [0, width) of one outer index; rows are `inner` apart.
 template <class T>
-[[gnu::noinline]] void softmax_strip(T* out, const T* x, int64_t n, int64_t inner, int64_t width, bool log) {
+[[gnu::noinline]] void softmax_strip(T* out, const T* x, int64_t n, int64_t inner, int64_t width,
+                                     bool log) {
   T top[kStrip], shift[kStrip];
   double parts[kStrip * 2];
   for (int64_t c = 0; c < width; ++c) top[c] = x[c];
   for (int64_t c = 0; c < kStrip * 2; ++c) parts[c] = 0;
   for (int64_t k = 1; k < n; ++k) {
-    for (int64_t c = 0; c < width; ++c) top[c] = x[k * inner + c] > top[c] ? x[k * inner + c] : top[c];
+    for (int64_t c = 0; c < width; ++c)
+      top[c] = x[k * inner + c] > top[c] ? x[k * inner + c] : top[c];
   }
   for (int64_t k = 0; k < n; ++k) {
     T* e = log ? shift : out + k * inner;
-    deep_loop(e, x + k * inner, static_cast<const T*>(top), width, [](T v, T t) { return exp_of(v - t); });
+    deep_loop(e, x + k * inner, static_cast<const T*>(top), width,
+              [](T v, T t) { return exp_of(v - t); });
     absorb_row(parts, kStrip, static_cast<const T*>(e), width);
   }
   for (int64_t c = 0; c < width; ++c) {
@@ -88,7 +92,8 @@ template <class T>
 }
 
 template <class T>
-[[gnu::noinline]] void softmax_grad_strip(T* out, const T* g, const T* y, int64_t n, int64_t inner, int64_t width, bool log) {
+[[gnu::noinline]] void softmax_grad_strip(T* out, const T* g, const T* y, int64_t n, int64_t inner,
+                                          int64_t width, bool log) {
   T product[kStrip], sum[kStrip];
   double parts[kStrip * 2];
   for (int64_t c = 0; c < kStrip * 2; ++c) parts[c] = 0;
@@ -97,12 +102,14 @@ template <class T>
     for (int64_t c = 0; c < width; ++c) product[c] = log ? a[c] : a[c] * b[c];
     absorb_row(parts, kStrip, static_cast<const T*>(product), width);
   }
-  for (int64_t c = 0; c < width; ++c) sum[c] = static_cast<T>(SumOf<T>::finish_double(parts + c, kStrip));
+  for (int64_t c = 0; c < width; ++c)
+    sum[c] = static_cast<T>(SumOf<T>::finish_double(parts + c, kStrip));
   for (int64_t k = 0; k < n; ++k) {
     const T *a = g + k * inner, *b = y + k * inner;
     T* o = out + k * inner;
     if (log) {
-      deep_loop(product, b, static_cast<const T*>(sum), width, [](T v, T s) { return exp_of(v) * s; });
+      deep_loop(product, b, static_cast<const T*>(sum), width,
+                [](T v, T s) { return exp_of(v) * s; });
       for (int64_t c = 0; c < width; ++c) o[c] = a[c] - product[c];
     } else {
       for (int64_t c = 0; c < width; ++c) o[c] = b[c] * (a[c] - sum[c]);
@@ -113,7 +120,8 @@ template <class T>
 // f(outer offset of the strip in elements, width) for every strip.
 template <class F>
 void for_strips(KernelContext& ctx, const View& v, F f) {
-  const int64_t outer = v.shape[0], n = v.shape[1], inner = v.shape[2], strips = ceil_div(inner, kStrip);
+  const int64_t outer = v.shape[0], n = v.shape[1], inner = v.shape[2],
+                strips = ceil_div(inner, kStrip);
   const int64_t per_task = larger<int64_t>(1, kRowTask / (n * smaller(inner, kStrip)));
   parallel_for(ctx, ceil_div(outer * strips, per_task), [&](int64_t task) {
     for (int64_t t = task * per_task; t < smaller((task + 1) * per_task, outer * strips); ++t) {
@@ -129,7 +137,9 @@ void softmax_of(KernelContext& ctx, const View& out, const View& in, bool log) {
   T* o = out.as<T>();
   const T* x = in.as<const T>();
   if (inner > 1) {
-    return for_strips(ctx, in, [&](int64_t at, int64_t width) { softmax_strip(o + at, x + at, n, inner, width, log); });
+    return for_strips(ctx, in, [&](int64_t at, int64_t width) {
+      softmax_strip(o + at, x + at, n, inner, width, log);
+    });
   }
   for_row_groups(ctx, in.shape[0], n, [&](int64_t row, int64_t rows) {
     if (n < kShortRow) return softmax_short_rows(o + row * n, x + row * n, rows, n, log);
@@ -143,11 +153,13 @@ void softmax_grad_of(KernelContext& ctx, const View& out, const View& g, const V
   T* o = out.as<T>();
   const T *a = g.as<const T>(), *b = y.as<const T>();
   if (inner > 1) {
-    return for_strips(ctx, y,
-                      [&](int64_t at, int64_t width) { softmax_grad_strip(o + at, a + at, b + at, n, inner, width, log); });
+    return for_strips(ctx, y, [&](int64_t at, int64_t width) {
+      softmax_grad_strip(o + at, a + at, b + at, n, inner, width, log);
+    });
   }
   for_row_groups(ctx, y.shape[0], n, [&](int64_t row, int64_t rows) {
-    for (int64_t r = row; r < row + rows; ++r) softmax_grad_row(o + r * n, a + r * n, b + r * n, n, log);
+    for (int64_t r = row; r < row + rows; ++r)
+      softmax_grad_row(o + r * n, a + r * n, b + r * n, n, log);
   });
 }
 
@@ -155,12 +167,14 @@ void softmax_grad_of(KernelContext& ctx, const View& out, const View& g, const V
 
 void softmax(KernelContext& ctx, const View& out, const View& in, bool log) {
   if (out.numel == 0) return;
-  with_float(out.dtype, [&](auto tag) { softmax_of<typename decltype(tag)::Type>(ctx, out, in, log); });
+  with_float(out.dtype,
+             [&](auto tag) { softmax_of<typename decltype(tag)::Type>(ctx, out, in, log); });
 }
 
 void softmax_grad(KernelContext& ctx, const View& out, const View& g, const View& y, bool log) {
   if (out.numel == 0) return;
-  with_float(out.dtype, [&](auto tag) { softmax_grad_of<typename decltype(tag)::Type>(ctx, out, g, y, log); });
+  with_float(out.dtype,
+             [&](auto tag) { softmax_grad_of<typename decltype(tag)::Type>(ctx, out, g, y, log); });
 }
 
 }  // namespace tinytorch::TT_KERNEL_NS

@@ -1,11 +1,13 @@
-// Transposes a tile through a buffer on the stack: rows of the input are read in small blocks that are turned inside registers, and
-// rows of the output are written whole, so that neither side meets the cache sets that a power-of-two row length collides in.
+// Transposes a tile through a buffer on the stack: rows of the input are read in small blocks that
+// are turned inside registers, and rows of the output are written whole, so that neither side meets
+// the cache sets that a power-of-two row length collides in.
 #include "kernels/cpu/copy.h"
 
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
-// N x N elements of type U between rows of N, in vectors: log2 N rounds that interleave row i with row i + N/2.
+// N x N elements of type U between rows of N, in vectors: log2 N rounds that interleave row i with
+// row i + N/2.
 template <class U, int N>
 struct Block {
   typedef U Row __attribute__((vector_size(N * sizeof(U))));
@@ -37,7 +39,8 @@ struct Block {
 };
 
 template <class U, int N, class L>
-void transpose(char* out, int64_t out_row, const char* in, int64_t in_row, int64_t rows, int64_t columns, const char* next, L lanes) {
+void transpose(char* out, int64_t out_row, const char* in, int64_t in_row, int64_t rows,
+               int64_t columns, const char* next, L lanes) {
   constexpr int64_t kTile = sizeof(U) == 8 ? 32 : 64;
   alignas(64) U buffer[kTile * kTile];
   int64_t j = 0;  // columns of out are rows of in
@@ -45,39 +48,46 @@ void transpose(char* out, int64_t out_row, const char* in, int64_t in_row, int64
     int64_t i = 0;
     if (next) {
       for (int64_t k = j; k < j + N; ++k) {
-        for (int64_t b = 0; b < rows * static_cast<int64_t>(sizeof(U)); b += 64) __builtin_prefetch(next + k * in_row + b);
+        for (int64_t b = 0; b < rows * static_cast<int64_t>(sizeof(U)); b += 64)
+          __builtin_prefetch(next + k * in_row + b);
       }
     }
     for (; i + N <= rows; i += N) {
-      Block<U, N>::turn(buffer + i * kTile + j, kTile, in + j * in_row + i * static_cast<int64_t>(sizeof(U)),
-                        in_row, lanes);
+      Block<U, N>::turn(buffer + i * kTile + j, kTile,
+                        in + j * in_row + i * static_cast<int64_t>(sizeof(U)), in_row, lanes);
     }
     for (; i < rows; ++i) {
       for (int64_t k = j; k < j + N; ++k) {
-        __builtin_memcpy(buffer + i * kTile + k, in + k * in_row + i * static_cast<int64_t>(sizeof(U)), sizeof(U));
+        __builtin_memcpy(buffer + i * kTile + k,
+                         in + k * in_row + i * static_cast<int64_t>(sizeof(U)), sizeof(U));
       }
     }
   }
   for (; j < columns; ++j) {
     for (int64_t i = 0; i < rows; ++i) {
-      __builtin_memcpy(buffer + i * kTile + j, in + j * in_row + i * static_cast<int64_t>(sizeof(U)), sizeof(U));
+      __builtin_memcpy(buffer + i * kTile + j,
+                       in + j * in_row + i * static_cast<int64_t>(sizeof(U)), sizeof(U));
     }
   }
   for (int64_t i = 0; i < rows; ++i) {
-    __builtin_memcpy(out + i * out_row, buffer + i * kTile, static_cast<size_t>(columns) * sizeof(U));
+    __builtin_memcpy(out + i * out_row, buffer + i * kTile,
+                     static_cast<size_t>(columns) * sizeof(U));
   }
 }
 
 }  // namespace
 
-void transpose_tile(char* out, int64_t out_row, const char* in, int64_t in_row, int64_t rows, int64_t columns, int bytes,
-                    const char* next) {
+void transpose_tile(char* out, int64_t out_row, const char* in, int64_t in_row, int64_t rows,
+                    int64_t columns, int bytes, const char* next) {
   using Four = Block<uint32_t, 4>::Lanes<0, 1, 2, 3>;
   using Two = Block<uint64_t, 2>::Lanes<0, 1>;
   using Eight = Block<uint16_t, 8>::Lanes<0, 1, 2, 3, 4, 5, 6, 7>;
-  if (bytes == 4) return transpose<uint32_t, 4>(out, out_row, in, in_row, rows, columns, next, Four{});
-  if (bytes == 8) return transpose<uint64_t, 2>(out, out_row, in, in_row, rows, columns, next, Two{});
-  if (bytes == 2) return transpose<uint16_t, 8>(out, out_row, in, in_row, rows, columns, next, Eight{});
+  if (bytes == 4)
+    return transpose<uint32_t, 4>(out, out_row, in, in_row, rows, columns, next, Four{});
+  if (bytes == 8)
+    return transpose<uint64_t, 2>(out, out_row, in, in_row, rows, columns, next, Two{});
+  if (bytes == 2)
+    return transpose<uint16_t, 8>(out, out_row, in, in_row, rows, columns, next, Eight{});
   using Sixteen = Block<uint8_t, 16>::Lanes<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>;
   transpose<uint8_t, 16>(out, out_row, in, in_row, rows, columns, next, Sixteen{});
 }

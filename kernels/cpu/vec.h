@@ -1,5 +1,6 @@
-// The widest vector of the instruction set being compiled, as GCC's vector extension, for the loops that the compiler does not
-// vectorise by itself: reductions, whose order of operations is part of the result. Everything here is forced inline.
+// The widest vector of the instruction set being compiled, as GCC's vector extension, for the loops
+// that the compiler does not vectorise by itself: reductions, whose order of operations is part of
+// the result. Everything here is forced inline.
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,8 @@ namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
 template <class U>
-int64_t where_loop(void* out, const void* cond, const void* a, const void* b, int64_t n, const void*) {
+int64_t where_loop(void* out, const void* cond, const void* a, const void* b, int64_t n,
+                   const void*) {
   U* to = static_cast<U*>(out);
   const uint8_t* choice = static_cast<const uint8_t*>(cond);
   const U* x = static_cast<const U*>(a);

@@ -32,7 +32,7 @@ struct GemmCall {
 
 struct CpuLevel {
   const char* name;
-  const KernelTable& (*table)();
+  const KernelTable& (*table)();  // only the rows that these tests call are filled
   void (*gemm_f32)(KernelContext&, const GemmCall<float>&, bool blas);
   void (*gemm_f64)(KernelContext&, const GemmCall<double>&, bool blas);
 

@@ -1,10 +1,11 @@
-// The kernel tables that were built for this processor family. TT_TEST_X86_LEVELS is defined where there is more than the baseline.
+// The kernel tables that were built for this processor family. TT_TEST_X86_LEVELS is defined where
+// there is more than the baseline.
 #include "tests/kernels/kernel_test.h"
 
 namespace tinytorch {
 
-#define TT_DECLARE_TABLE(name) \
-  namespace name {             \
+#define TT_DECLARE_TABLE(name)       \
+  namespace name {                   \
   const KernelTable& kernel_table(); \
   }
 TT_DECLARE_TABLE(reference)
@@ -20,11 +21,12 @@ TT_DECLARE_TABLE(avx512)
 const CpuTable kCpuTables[] = {
     {"baseline", [] { return true; }, cpu::baseline::kernel_table},
 #ifdef TT_TEST_X86_LEVELS
-    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, cpu::avx2::kernel_table},
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); },
+     cpu::avx2::kernel_table},
     {"avx512",
      [] {
-       return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-              __builtin_cpu_supports("avx512cd");
+       return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
      },
      cpu::avx512::kernel_table},
 #endif

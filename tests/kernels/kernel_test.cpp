@@ -19,7 +19,9 @@ class MallocAllocator : public Allocator {
   void set_limit(size_t) override {}
 
  protected:
-  Block allocate_block(size_t bytes, Stream&) override { return {std::aligned_alloc(64, (bytes + 64) / 64 * 64), bytes}; }
+  Block allocate_block(size_t bytes, Stream&) override {
+    return {std::aligned_alloc(64, (bytes + 64) / 64 * 64), bytes};
+  }
   void free_block(Block block, Stream&) noexcept override { std::free(block.data); }
 };
 
@@ -79,7 +81,8 @@ std::string text_of(const Shape& shape) {
   return text + "]";
 }
 
-TestTensor::TestTensor(Dtype dtype, const Shape& shape) : TestTensor(dtype, shape, row_major(shape)) {}
+TestTensor::TestTensor(Dtype dtype, const Shape& shape)
+    : TestTensor(dtype, shape, row_major(shape)) {}
 
 TestTensor::TestTensor(Dtype dtype, const Shape& shape, const Shape& strides) {
   view_.dtype = dtype;
@@ -93,8 +96,11 @@ TestTensor::TestTensor(Dtype dtype, const Shape& shape, const Shape& strides) {
   }
   view_.contiguous = true;
   const Shape dense = row_major(shape);
-  for (size_t d = 0; d < shape.size(); ++d) view_.contiguous = view_.contiguous && (shape[d] == 1 || strides[d] == dense[d]);
-  bytes_.assign(static_cast<size_t>(2 * kMargin + (last + 1) * static_cast<int64_t>(size_of(dtype))), kPattern);
+  for (size_t d = 0; d < shape.size(); ++d)
+    view_.contiguous = view_.contiguous && (shape[d] == 1 || strides[d] == dense[d]);
+  bytes_.assign(
+      static_cast<size_t>(2 * kMargin + (last + 1) * static_cast<int64_t>(size_of(dtype))),
+      kPattern);
   view_.data = bytes_.data() + kMargin;
 }
 
@@ -153,10 +159,14 @@ void TestTensor::fill_bits(std::mt19937_64& random) const {
   for (int64_t i = 0; i < numel(); ++i) {
     uint64_t bits = random();
     if (dtype() == Dtype::bool_) bits &= 1;
-    if (dtype() == Dtype::f32 && random() % 2) bits = (bits & 0x807fffff) | (uint64_t{100 + random() % 60} << 23);
-    if (dtype() == Dtype::f64 && random() % 2) bits = (bits & ~(uint64_t{0x7ff} << 52)) | ((960 + random() % 120) << 52);
-    if (dtype() == Dtype::i64) bits = static_cast<uint64_t>(static_cast<int64_t>(bits) >> random() % 64);
-    std::memcpy(static_cast<char*>(view_.data) + offset(i) * static_cast<int64_t>(size_of(dtype())), &bits, size_of(dtype()));
+    if (dtype() == Dtype::f32 && random() % 2)
+      bits = (bits & 0x807fffff) | (uint64_t{100 + random() % 60} << 23);
+    if (dtype() == Dtype::f64 && random() % 2)
+      bits = (bits & ~(uint64_t{0x7ff} << 52)) | ((960 + random() % 120) << 52);
+    if (dtype() == Dtype::i64)
+      bits = static_cast<uint64_t>(static_cast<int64_t>(bits) >> random() % 64);
+    std::memcpy(static_cast<char*>(view_.data) + offset(i) * static_cast<int64_t>(size_of(dtype())),
+                &bits, size_of(dtype()));
   }
 }
 
@@ -164,7 +174,8 @@ bool TestTensor::outside_untouched(const std::vector<char>& before) const {
   std::vector<bool> inside(bytes_.size());
   const int64_t size = static_cast<int64_t>(size_of(dtype()));
   for (int64_t i = 0; i < numel(); ++i) {
-    for (int64_t b = 0; b < size; ++b) inside[static_cast<size_t>(kMargin + offset(i) * size + b)] = true;
+    for (int64_t b = 0; b < size; ++b)
+      inside[static_cast<size_t>(kMargin + offset(i) * size + b)] = true;
   }
   for (size_t b = 0; b < bytes_.size(); ++b) {
     if (!inside[b] && bytes_[b] != before[b]) return false;
@@ -175,9 +186,11 @@ bool TestTensor::outside_untouched(const std::vector<char>& before) const {
 Shape random_shape(std::mt19937_64& random) {
   const int kind = static_cast<int>(random() % 8);
   if (kind == 0) return {static_cast<int64_t>(random() % 70000)};
-  if (kind == 1) return {static_cast<int64_t>(1 + random() % 260), static_cast<int64_t>(1 + random() % 260)};
+  if (kind == 1)
+    return {static_cast<int64_t>(1 + random() % 260), static_cast<int64_t>(1 + random() % 260)};
   Shape shape(random() % 7);
-  for (int64_t& size : shape) size = random() % 40 == 0 ? 0 : static_cast<int64_t>(1 + random() % 8);
+  for (int64_t& size : shape)
+    size = random() % 40 == 0 ? 0 : static_cast<int64_t>(1 + random() % 8);
   return shape;
 }
 
@@ -201,10 +214,12 @@ Shape random_strides(std::mt19937_64& random, const Shape& shape, bool may_repea
 // ---- running
 
 void CpuKernels::SetUp() {
-  if (!kCpuTables[GetParam()].supported()) GTEST_SKIP() << "this processor has no " << kCpuTables[GetParam()].name;
+  if (!kCpuTables[GetParam()].supported())
+    GTEST_SKIP() << "this processor has no " << kCpuTables[GetParam()].name;
 }
 
-Outcome CpuKernels::run_once(const std::vector<TestTensor*>& outputs, const Call& call, const KernelTable& table) {
+Outcome CpuKernels::run_once(const std::vector<TestTensor*>& outputs, const Call& call,
+                             const KernelTable& table) {
   Outcome outcome;
   call(table, context());
   outcome.error = context_.take_error();
@@ -243,7 +258,8 @@ Outcome CpuKernels::reference(const std::vector<TestTensor*>& outputs, const Cal
 // ---- comparing
 
 double ulps_between(Dtype dtype, double got, double want) {
-  if (std::isnan(got) || std::isnan(want)) return std::isnan(got) == std::isnan(want) ? 0 : HUGE_VAL;
+  if (std::isnan(got) || std::isnan(want))
+    return std::isnan(got) == std::isnan(want) ? 0 : HUGE_VAL;
   if (got == want) return 0;
   if (std::isinf(got) || std::isinf(want)) return HUGE_VAL;
   const int digits = dtype == Dtype::f32 ? 24 : 53, least = dtype == Dtype::f32 ? -125 : -1021;
@@ -252,7 +268,8 @@ double ulps_between(Dtype dtype, double got, double want) {
   return std::fabs(got - want) / std::ldexp(1.0, std::max(exponent, least) - digits);
 }
 
-void expect_close(const TestTensor& got, const std::vector<char>& want, double ulps, const std::string& what) {
+void expect_close(const TestTensor& got, const std::vector<char>& want, double ulps,
+                  const std::string& what) {
   const bool floating = got.dtype() == Dtype::f32 || got.dtype() == Dtype::f64;
   const int64_t size = static_cast<int64_t>(size_of(got.dtype()));
   for (int64_t i = 0; i < got.numel(); ++i) {
@@ -270,7 +287,8 @@ void expect_close(const TestTensor& got, const std::vector<char>& want, double u
       std::memcpy(&x, a, sizeof x);
       std::memcpy(&y, b, sizeof y);
     }
-    ASSERT_LE(ulps_between(got.dtype(), x, y), ulps) << what << ": element " << i << " of " << got.numel() << ", " << x << " against " << y;
+    ASSERT_LE(ulps_between(got.dtype(), x, y), ulps)
+        << what << ": element " << i << " of " << got.numel() << ", " << x << " against " << y;
   }
 }
 
@@ -280,7 +298,8 @@ void expect_within(const TestTensor& got, const std::function<double(int64_t)>& 
     const double x = got.number(i), y = want(i);
     if (std::isnan(x) && std::isnan(y)) continue;
     if (x == y) continue;
-    ASSERT_LE(std::fabs(x - y), tolerance(i)) << what << ": element " << i << " of " << got.numel() << ", " << x << " against " << y;
+    ASSERT_LE(std::fabs(x - y), tolerance(i))
+        << what << ": element " << i << " of " << got.numel() << ", " << x << " against " << y;
   }
 }
 

@@ -1,5 +1,6 @@
-// What the tests of kernel tables share: tensors of any layout whose unused bytes are watched, a context of our own, and running a
-// row on one thread, on two threads and on the reference, which must agree (the first two in every bit).
+// What the tests of kernel tables share: tensors of any layout whose unused bytes are watched, a
+// context of our own, and running a row on one thread, on two threads and on the reference, which
+// must agree (the first two in every bit).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -46,7 +47,8 @@ class TestContext {
 
 using Shape = std::vector<int64_t>;
 
-// Elements at any strides in a buffer of their own; bytes between and around elements hold a pattern.
+// Elements at any strides in a buffer of their own; bytes between and around elements hold a
+// pattern.
 class TestTensor {
  public:
   TestTensor(Dtype dtype, const Shape& shape);  // row-major
@@ -68,7 +70,9 @@ class TestTensor {
   void fill_bits(std::mt19937_64& random) const;  // any bit pattern; bool stays 0 or 1
 
   const std::vector<char>& bytes() const { return bytes_; }
-  void restore(const std::vector<char>& bytes) { std::memcpy(bytes_.data(), bytes.data(), bytes.size()); }
+  void restore(const std::vector<char>& bytes) {
+    std::memcpy(bytes_.data(), bytes.data(), bytes.size());
+  }
   bool outside_untouched(const std::vector<char>& before) const;
 
  private:
@@ -97,7 +101,8 @@ class CpuKernels : public testing::TestWithParam<int> {
   KernelContext& context() { return context_.get(); }
 
   using Call = std::function<void(const KernelTable&, KernelContext&)>;
-  // Runs the row with one and with two threads, expects equal bits and untouched bytes outside, and leaves the outputs so.
+  // Runs the row with one and with two threads, expects equal bits and untouched bytes outside, and
+  // leaves the outputs so.
   Outcome run(const std::vector<TestTensor*>& outputs, const Call& call);
   // The same row of the reference from the same start; outputs are left as the CPU made them.
   Outcome reference(const std::vector<TestTensor*>& outputs, const Call& call);
@@ -105,19 +110,22 @@ class CpuKernels : public testing::TestWithParam<int> {
   std::mt19937_64 random_{20260101};
 
  private:
-  Outcome run_once(const std::vector<TestTensor*>& outputs, const Call& call, const KernelTable& table);
+  Outcome run_once(const std::vector<TestTensor*>& outputs, const Call& call,
+                   const KernelTable& table);
   TestContext context_;
   std::vector<std::vector<char>> start_;  // outputs before the last run()
 };
-#define TT_FOR_EACH_CPU_TABLE(Suite)                                                               \
+#define TT_FOR_EACH_CPU_TABLE(Suite)                                                             \
   INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::Range(0, kCpuTableCount), [](const auto& info) { \
     return std::string(kCpuTables[info.param].name);                                             \
   })
 
 // |got - want| in units of the last place of want, in float or double; NaN equals NaN.
 double ulps_between(Dtype dtype, double got, double want);
-// Expects each element of `got` (as left by run) within `ulps` of `want`, an outcome's bytes of the same layout; ints exactly.
-void expect_close(const TestTensor& got, const std::vector<char>& want, double ulps, const std::string& what);
+// Expects each element of `got` (as left by run) within `ulps` of `want`, an outcome's bytes of the
+// same layout; ints exactly.
+void expect_close(const TestTensor& got, const std::vector<char>& want, double ulps,
+                  const std::string& what);
 // Expects |got - want| <= tolerance(position).
 void expect_within(const TestTensor& got, const std::function<double(int64_t)>& want,
                    const std::function<double(int64_t)>& tolerance, const std::string& what);

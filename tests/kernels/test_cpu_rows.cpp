@@ -1,4 +1,5 @@
-// Rows of the CPU kernel tables over [outer, n, inner], and random numbers, at each instruction set against the reference.
+// Rows of the CPU kernel tables over [outer, n, inner], and random numbers, at each instruction set
+// against the reference.
 #include "tests/kernels/kernel_test.h"
 
 #include <algorithm>
@@ -6,14 +7,16 @@
 namespace tinytorch {
 namespace {
 
-constexpr double kEps32 = std::numeric_limits<float>::epsilon(), kEps64 = std::numeric_limits<double>::epsilon();
+constexpr double kEps32 = std::numeric_limits<float>::epsilon(),
+                 kEps64 = std::numeric_limits<double>::epsilon();
 double eps_of(Dtype d) { return d == Dtype::f32 ? kEps32 : kEps64; }
 
 class CpuRows : public CpuKernels {
  protected:
   Shape shape3(int64_t most_n) {
     const int64_t inner = random_() % 2 ? 1 : static_cast<int64_t>(1 + random_() % 150);
-    return {static_cast<int64_t>(random_() % 30), static_cast<int64_t>(1 + random_() % static_cast<uint64_t>(most_n)), inner};
+    return {static_cast<int64_t>(random_() % 30),
+            static_cast<int64_t>(1 + random_() % static_cast<uint64_t>(most_n)), inner};
   }
 };
 
@@ -22,17 +25,23 @@ TEST_P(CpuRows, Softmax) {
     const Shape shape = round % 20 == 0 ? Shape{3, 20000, 1} : shape3(round % 2 ? 40 : 700);
     const Dtype dtype = round % 3 ? Dtype::f32 : Dtype::f64;
     const double eps = eps_of(dtype);
-    TestTensor x(dtype, shape), y(dtype, shape), g(dtype, shape), gx(dtype, shape), want(dtype, shape);
+    TestTensor x(dtype, shape), y(dtype, shape), g(dtype, shape), gx(dtype, shape),
+        want(dtype, shape);
     x.fill(random_, -9, 9);
     g.fill(random_, -1, 1);
     for (const bool log : {false, true}) {
-      const Call forward = [&](const KernelTable& k, KernelContext& ctx) { k.softmax(ctx, y.view(), x.view(), log); };
+      const Call forward = [&](const KernelTable& k, KernelContext& ctx) {
+        k.softmax(ctx, y.view(), x.view(), log);
+      };
       run({&y}, forward);
       want.restore(reference({&y}, forward).bytes[0]);
       // The argument of the exponential, up to 18, is rounded before it is used.
       expect_within(
           y, [&](int64_t i) { return want.number(i); },
-          [&](int64_t i) { return eps * (log ? 4 + std::fabs(want.number(i)) : 24 * want.number(i)); }, "softmax " + text_of(shape));
+          [&](int64_t i) {
+            return eps * (log ? 4 + std::fabs(want.number(i)) : 24 * want.number(i));
+          },
+          "softmax " + text_of(shape));
       const Call backward = [&](const KernelTable& k, KernelContext& ctx) {
         k.softmax_grad(ctx, gx.view(), g.view(), y.view(), log);
       };
@@ -56,7 +65,9 @@ TEST_P(CpuRows, SoftmaxKeepsNan) {
     x.fill(random_, -1, 1);
     x.set(n - 1, NAN);
     x.set(n, -HUGE_VAL);
-    run({&y}, [&](const KernelTable& k, KernelContext& ctx) { k.softmax(ctx, y.view(), x.view(), false); });
+    run({&y}, [&](const KernelTable& k, KernelContext& ctx) {
+      k.softmax(ctx, y.view(), x.view(), false);
+    });
     for (int64_t i = 0; i < n; ++i) EXPECT_TRUE(std::isnan(y.number(i)));
     EXPECT_EQ(y.number(n), 0);
   }
@@ -68,7 +79,8 @@ class CpuIndex : public CpuRows {
   void fill_indices(const TestTensor& index, int64_t n, bool bad) {
     for (int64_t i = 0; i < index.numel(); ++i) {
       int64_t value = static_cast<int64_t>(random_() % static_cast<uint64_t>(n));
-      if (bad && random_() % 20 == 0) value = random_() % 2 ? n + static_cast<int64_t>(random_() % 3) : -1;
+      if (bad && random_() % 20 == 0)
+        value = random_() % 2 ? n + static_cast<int64_t>(random_() % 3) : -1;
       index.at<int64_t>(i) = value;
     }
   }
@@ -85,15 +97,20 @@ TEST_P(CpuIndex, SelectAndGather) {
     const Shape shape = shape3(50);
     const int64_t m = static_cast<int64_t>(random_() % 400);
     const Dtype dtype = static_cast<Dtype>(random_() % kDtypeCount);
-    TestTensor x(dtype, shape), out(dtype, {shape[0], m, shape[2]}), list(Dtype::i64, {m}), grid(Dtype::i64, {shape[0], m, shape[2]});
+    TestTensor x(dtype, shape), out(dtype, {shape[0], m, shape[2]}), list(Dtype::i64, {m}),
+        grid(Dtype::i64, {shape[0], m, shape[2]});
     x.fill_bits(random_);
     fill_indices(list, shape[1], round % 4 == 0);
     fill_indices(grid, shape[1], round % 4 == 0);
-    const Call select = [&](const KernelTable& k, KernelContext& ctx) { k.index_select(ctx, out.view(), x.view(), list.view()); };
+    const Call select = [&](const KernelTable& k, KernelContext& ctx) {
+      k.index_select(ctx, out.view(), x.view(), list.view());
+    };
     const Outcome selected = run({&out}, select), want_selected = reference({&out}, select);
     expect_close(out, want_selected.bytes[0], 0, "index_select " + text_of(shape));
     expect_same_error(selected, want_selected);
-    const Call gather = [&](const KernelTable& k, KernelContext& ctx) { k.gather(ctx, out.view(), x.view(), grid.view()); };
+    const Call gather = [&](const KernelTable& k, KernelContext& ctx) {
+      k.gather(ctx, out.view(), x.view(), grid.view());
+    };
     const Outcome gathered = run({&out}, gather), want_gathered = reference({&out}, gather);
     expect_close(out, want_gathered.bytes[0], 0, "gather " + text_of(shape));
     expect_same_error(gathered, want_gathered);
@@ -106,22 +123,26 @@ TEST_P(CpuIndex, Additions) {
     const int64_t m = static_cast<int64_t>(random_() % 300);
     const Dtype dtypes[] = {Dtype::f32, Dtype::f64, Dtype::i64, Dtype::i32};
     const Dtype dtype = dtypes[round % 4];
-    TestTensor out(dtype, shape), src(dtype, {shape[0], m, shape[2]}), list(Dtype::i64, {m}), grid(Dtype::i64, {shape[0], m, shape[2]});
+    TestTensor out(dtype, shape), src(dtype, {shape[0], m, shape[2]}), list(Dtype::i64, {m}),
+        grid(Dtype::i64, {shape[0], m, shape[2]});
     out.fill(random_, -2, 2);
     src.fill(random_, -2, 2);
     fill_indices(list, shape[1], round % 5 == 0);
     fill_indices(grid, shape[1], round % 5 == 0);
     // Additions happen one after the other, so the bound grows with their number.
-    const double tolerance = round % 4 < 2 ? eps_of(dtype) * static_cast<double>(m + 1) * static_cast<double>(m + 1) : 0;
+    const double tolerance =
+        round % 4 < 2 ? eps_of(dtype) * static_cast<double>(m + 1) * static_cast<double>(m + 1) : 0;
     for (const bool listed : {true, false}) {
       const Call add = [&](const KernelTable& k, KernelContext& ctx) {
-        listed ? k.index_add(ctx, out.view(), list.view(), src.view()) : k.scatter_add(ctx, out.view(), grid.view(), src.view());
+        listed ? k.index_add(ctx, out.view(), list.view(), src.view())
+               : k.scatter_add(ctx, out.view(), grid.view(), src.view());
       };
       const Outcome got = run({&out}, add), want = reference({&out}, add);
       TestTensor expected(dtype, shape);
       expected.restore(want.bytes[0]);
       expect_within(
-          out, [&](int64_t i) { return expected.number(i); }, [&](int64_t) { return tolerance; }, "additions " + text_of(shape));
+          out, [&](int64_t i) { return expected.number(i); }, [&](int64_t) { return tolerance; },
+          "additions " + text_of(shape));
       expect_same_error(got, want);
     }
   }
@@ -143,20 +164,30 @@ TEST_P(CpuRandom, SameBitsAsTheReference) {
     Dtype dtype;
     RandomParams p;
   };
-  const Case cases[] = {{RandomOp::uniform, Dtype::f32, {-1, 3, 0, 0}},     {RandomOp::uniform, Dtype::f64, {0, 1, 0, 0}},
-                        {RandomOp::normal, Dtype::f32, {0.5, 2, 0, 0}},     {RandomOp::normal, Dtype::f64, {0, 1, 0, 0}},
-                        {RandomOp::bernoulli, Dtype::f32, {0.3, 0, 0, 0}},  {RandomOp::bernoulli, Dtype::bool_, {0.5, 0, 0, 0}},
-                        {RandomOp::bernoulli, Dtype::bf16, {1, 0, 0, 0}},   {RandomOp::randint, Dtype::i64, {0, 0, -5, 900}},
-                        {RandomOp::randint, Dtype::i32, {0, 0, 0, 7}},      {RandomOp::randint, Dtype::u8, {0, 0, 0, 256}},
-                        {RandomOp::randint, Dtype::f32, {0, 0, -10, 10}},   {RandomOp::randint, Dtype::f16, {0, 0, 0, 100}},
+  const Case cases[] = {{RandomOp::uniform, Dtype::f32, {-1, 3, 0, 0}},
+                        {RandomOp::uniform, Dtype::f64, {0, 1, 0, 0}},
+                        {RandomOp::normal, Dtype::f32, {0.5, 2, 0, 0}},
+                        {RandomOp::normal, Dtype::f64, {0, 1, 0, 0}},
+                        {RandomOp::bernoulli, Dtype::f32, {0.3, 0, 0, 0}},
+                        {RandomOp::bernoulli, Dtype::bool_, {0.5, 0, 0, 0}},
+                        {RandomOp::bernoulli, Dtype::bf16, {1, 0, 0, 0}},
+                        {RandomOp::randint, Dtype::i64, {0, 0, -5, 900}},
+                        {RandomOp::randint, Dtype::i32, {0, 0, 0, 7}},
+                        {RandomOp::randint, Dtype::u8, {0, 0, 0, 256}},
+                        {RandomOp::randint, Dtype::f32, {0, 0, -10, 10}},
+                        {RandomOp::randint, Dtype::f16, {0, 0, 0, 100}},
                         {RandomOp::randint, Dtype::i64, {0, 0, INT64_MIN, INT64_MAX}}};
   for (const Case& c : cases) {
     for (const int64_t n : {0, 1, 3, 4, 5, 1023, 70001}) {
-      TestTensor out(c.dtype, {n}), s = state(static_cast<int64_t>(random_()), n == 5 ? INT64_MAX - 1 : 17);
-      const Call call = [&](const KernelTable& k, KernelContext& ctx) { k.random(ctx, c.op, out.view(), s.view(), c.p); };
+      TestTensor out(c.dtype, {n}),
+          s = state(static_cast<int64_t>(random_()), n == 5 ? INT64_MAX - 1 : 17);
+      const Call call = [&](const KernelTable& k, KernelContext& ctx) {
+        k.random(ctx, c.op, out.view(), s.view(), c.p);
+      };
       run({&out, &s}, call);
       const Outcome want = reference({&out, &s}, call);
-      const std::string what = "op " + std::to_string(static_cast<int>(c.op)) + " " + name_of(c.dtype) + " " + std::to_string(n);
+      const std::string what = "op " + std::to_string(static_cast<int>(c.op)) + " " +
+                               name_of(c.dtype) + " " + std::to_string(n);
       expect_close(out, want.bytes[0], 0, what);
       expect_close(s, want.bytes[1], 0, what);
     }
@@ -166,7 +197,9 @@ TEST_P(CpuRandom, SameBitsAsTheReference) {
 TEST_P(CpuRandom, Permutation) {
   for (const int64_t n : {0, 1, 2, 63, 64, 65, 1000, 20000}) {
     TestTensor out(Dtype::i64, {n}), s = state(static_cast<int64_t>(random_()), 5);
-    const Call call = [&](const KernelTable& k, KernelContext& ctx) { k.randperm(ctx, out.view(), s.view()); };
+    const Call call = [&](const KernelTable& k, KernelContext& ctx) {
+      k.randperm(ctx, out.view(), s.view());
+    };
     run({&out, &s}, call);
     const Outcome want = reference({&out, &s}, call);
     expect_close(out, want.bytes[0], 0, std::to_string(n));
@@ -179,14 +212,18 @@ TEST_P(CpuRandom, Ramp) {
     for (const int64_t n : {0, 1, 2, 9, 100000}) {
       for (const bool to_end : {false, true}) {
         TestTensor out(dtype, {n});
-        RampParams p = {{-1, -1}, {2.0 / static_cast<double>(std::max<int64_t>(n - 1, 1)), 3}, 1, to_end};
-        const Call call = [&](const KernelTable& k, KernelContext& ctx) { k.ramp(ctx, out.view(), p); };
+        RampParams p = {
+            {-1, -1}, {2.0 / static_cast<double>(std::max<int64_t>(n - 1, 1)), 3}, 1, to_end};
+        const Call call = [&](const KernelTable& k, KernelContext& ctx) {
+          k.ramp(ctx, out.view(), p);
+        };
         run({&out}, call);
         TestTensor want(dtype, {n});
         want.restore(reference({&out}, call).bytes[0]);
         const double tolerance = dtype == Dtype::f32 ? kEps32 : dtype == Dtype::f64 ? kEps64 : 0;
         expect_within(
-            out, [&](int64_t i) { return want.number(i); }, [&](int64_t) { return tolerance; }, "ramp " + std::to_string(n));
+            out, [&](int64_t i) { return want.number(i); }, [&](int64_t) { return tolerance; },
+            "ramp " + std::to_string(n));
       }
     }
   }

@@ -144,8 +144,10 @@ Cases binary_cases() {
   const Whole wholes[] = {
       {"floor_divide", floor_divide, [](double x, double y) { return std::floor(x / y); }},
       {"remainder", remainder, floor_mod}};
-  const std::vector<double> tops = {7, -7, 7, -7, 6, -6, 0, 5.5, -5.5, 0.75, 9, -9};
-  const std::vector<double> bottoms = {2, 2, -2, -2, 3, 3, 3, 2, 2, -0.5, 4, 4};
+  const std::vector<double> tops = {7, -7, 7, -7, 6, -6, 0, 9, -9, 5.5, -5.5, 0.75};
+  const std::vector<double> bottoms = {2, 2, -2, -2, 3, 3, 3, 4, 4, 2, 2, -0.5};
+  const std::vector<double> whole_tops(tops.begin(), tops.begin() + 9);
+  const std::vector<double> whole_bottoms(bottoms.begin(), bottoms.begin() + 9);
   for (const Whole& w : wholes) {
     const auto f = w.f;
     const auto run = [f](const Tensors& in) { return Tensors{f(in[0], in[1])}; };
@@ -160,8 +162,9 @@ Cases binary_cases() {
                        .own_dtype = true});
     };
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::i64, Dtype::i32})
-      put(std::string("signs_") + tinytorch::name_of(d), list(tops, d), list(bottoms, d),
-          is_floating(d));
+      put(std::string("signs_") + tinytorch::name_of(d),
+          list(is_floating(d) ? tops : whole_tops, d),
+          list(is_floating(d) ? bottoms : whole_bottoms, d), true);
     put("u8", ints({12}, 0, 256, Dtype::u8), ints({12}, 1, 9, Dtype::u8), true);
     put("broadcast", ints({3, 1}, -9, 9), list({2, -3, 5}, Dtype::i64), true);
     put("strided", ints({3, 4}, -9, 9).laid(Layout::strided), ints({4}, 1, 5), true);

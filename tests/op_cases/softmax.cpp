@@ -33,6 +33,7 @@ Oracle softmax_oracle(int dim, bool log) {
 // as it is.
 Run softmax_terms(int dim, bool log) {
   return [dim, log](const Tensors& in) {
+    if (!in[0].numel()) return in;
     const int d = dim < 0 ? dim + in[0].rank() : dim;
     const Tensor top = in[0].rank() ? amax(in[0], {d}, true) : in[0];
     const Tensor spread = add(sub(top, in[0]), 1.0);

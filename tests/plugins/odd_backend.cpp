@@ -1,5 +1,5 @@
-// A backend whose answers do not fit: another name than its file's (TT_PLUGIN_NAME), or no devices
-// (TT_PLUGIN_DEVICES), or a device that throws when it is asked about (TT_PLUGIN_THROWS).
+// A backend whose answers do not fit: another name than its file's (TT_PLUGIN_NAME), no devices
+// (TT_PLUGIN_DEVICES), and if both are right, a device that throws when it is asked about.
 #include <cstdlib>
 #include <memory>
 

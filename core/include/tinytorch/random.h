@@ -32,7 +32,7 @@ class TT_API Generator {
 // Seeds the default generators of all devices, those of devices opened later too. Initial seed: 0.
 TT_API void manual_seed(uint64_t seed);
 TT_API Generator
-default_generator(const Device& device);  // of this thread's GeneratorGuard, else of the device
+default_generator(const Device& device);  // of this thread's innermost GeneratorGuard for it, else of the device
 
 // Makes `generator` the calling thread's default for its device: parallel work takes generators of
 // its own.
@@ -44,8 +44,9 @@ class TT_API GeneratorGuard {
   GeneratorGuard& operator=(const GeneratorGuard&) = delete;
 
  private:
+  friend Generator default_generator(const Device& device);
   Generator generator_;
-  const Generator* before_;
+  const GeneratorGuard* before_;
 };
 
 }  // namespace tinytorch

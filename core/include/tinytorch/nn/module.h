@@ -60,9 +60,9 @@ class TT_API Module {
   Tensor& register_buffer(const std::string& name, Tensor tensor);
   template <std::derived_from<Module> M>
   M& register_module(const std::string& name, std::shared_ptr<M> module) {
-    M& child = *module;
+    M* child = module.get();
     add_child(name, std::move(module));
-    return child;
+    return *child;
   }
   template <std::derived_from<Module> M>
   M& register_module(const std::string& name, M module) {
