@@ -45,9 +45,9 @@ uint64_t hash_of(const Tensor& t) {
   }
 }
 
-constexpr uint64_t kNormalHash32 = 0x0;
-constexpr uint64_t kNormalHash64 = 0x0;
-constexpr uint64_t kNormalHashScaled = 0x0;
+constexpr uint64_t kNormalHash32 = 901301847759370805u;
+constexpr uint64_t kNormalHash64 = 18358133684928774112u;
+constexpr uint64_t kNormalHashScaled = 3124840876023519549u;
 
 constexpr int64_t kCount = 1003;
 using Draw = std::function<Tensor(const Generator&)>;

@@ -215,12 +215,16 @@ void Pass::finish_leaf(Node* n) {
   accumulate(n->first.grad, std::move(g), true);
 }
 
+[[noreturn]] TT_COLD void throw_spent(const Node* n) {
+  throw AutogradError(
+      "[" + std::string(n->op) +
+      "] this graph was already walked and freed; pass retain_graph the first time");
+}
+
 void Pass::visit(Node* n) {
   if (n->spent) {
     drop_gradients(n);
-    throw AutogradError(
-        "[" + std::string(n->op) +
-        "] this graph was already walked and freed; pass retain_graph the first time");
+    throw_spent(n);
   }
   Tensor one;
   std::vector<Tensor> many;
@@ -295,6 +299,7 @@ void Pass::find_needed(const std::vector<Root>& roots) {
   };
   std::vector<Frame> stack;
   auto open = [&](Node* n) {
+    if (n->spent) throw_spent(n);
     bool wanted = false;
     for (const Tensor& t : *inputs_) wanted |= t.impl()->link == n;
     seen[n] = wanted;

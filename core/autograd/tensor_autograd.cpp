@@ -67,8 +67,11 @@ void Tensor::set_grad(const Tensor& g) {
     throw AutogradError("[set_grad] needed: a leaf that requires a gradient");
   if (g.defined()) {
     check_device("set_grad", *this, g);
-    if (!same_shape(impl_->view, view_of(g)) || impl_->view.dtype != view_of(g).dtype)
+    if (!same_shape(impl_->view, view_of(g)))
       throw ShapeError("[set_grad] gradient " + show(view_of(g)) +
+                       ", needed: " + show(impl_->view));
+    if (impl_->view.dtype != view_of(g).dtype)
+      throw DtypeError("[set_grad] gradient " + show(view_of(g)) +
                        ", needed: " + show(impl_->view));
   }
   impl_->link->first.grad = g;

@@ -77,13 +77,12 @@ Tensor relu(const Tensor& a) {
 }
 Tensor clamp(const Tensor& a, double min, double max) {
   check_number("clamp", a);
-  if (min != min || max != max)
-    throw ValueError("[clamp] bounds " + std::to_string(min) + " and " + std::to_string(max) +
-                     ", needed: numbers");
+  if (!(min <= max))
+    throw ValueError("[clamp] min " + std::to_string(min) + " and max " + std::to_string(max) +
+                     ", needed: min <= max");
   Tensor out = unary_same("clamp", UnaryOp::clamp, a, {Scalar(min).value(), Scalar(max).value()});
   if (!recording(a)) return out;
   return attach(out, "clamp", {a}, [a = Saved(a), min, max](const Tensor& g) {
-    if (min > max) return Grads{zeros_like(g)};  // max everywhere
     return Grads{where(logical_and(ge(a(), min), le(a(), max)), g, zeros_like(g))};
   });
 }

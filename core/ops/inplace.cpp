@@ -8,19 +8,19 @@
 namespace tinytorch {
 
 Tensor& Tensor::fill_(Scalar value) {
-  begin_in_place("fill_", *this);
+  check_in_place("fill_", *this);
   fill_into("fill_", *this, value);
   return *this;
 }
 Tensor& Tensor::zero_() {
-  begin_in_place("zero_", *this);
+  check_in_place("zero_", *this);
   fill_into("zero_", *this, 0);
   return *this;
 }
 
 Tensor& Tensor::copy_(const Tensor& source) {
   check_defined("copy_", source);
-  begin_in_place("copy_", *this, source);
+  check_in_place("copy_", *this, source);
   if (device_of(*this) == device_of(source)) {
     copy_into(*this, source);
   } else {  // cast and lay out on the source's side, move the bytes, spread on ours
@@ -33,24 +33,24 @@ Tensor& Tensor::copy_(const Tensor& source) {
 }
 
 Tensor& Tensor::add_(const Tensor& other, double alpha) {
-  begin_in_place("add_", *this, other);
+  check_in_place("add_", *this, other);
   binary_into("add_", BinaryOp::add, *this, alpha == 1 ? other : tinytorch::mul(other, alpha));
   return *this;
 }
 Tensor& Tensor::sub_(const Tensor& other) {
-  begin_in_place("sub_", *this, other);
+  check_in_place("sub_", *this, other);
   binary_into("sub_", BinaryOp::sub, *this, other);
   return *this;
 }
 Tensor& Tensor::mul_(const Tensor& other) {
-  begin_in_place("mul_", *this, other);
+  check_in_place("mul_", *this, other);
   binary_into("mul_", BinaryOp::mul, *this, other);
   return *this;
 }
 Tensor& Tensor::div_(const Tensor& other) {
   check_defined("div_", *this);
   check_floating("div_", *this);
-  begin_in_place("div_", *this, other);
+  check_in_place("div_", *this, other);
   binary_into("div_", BinaryOp::div, *this, other);
   return *this;
 }
@@ -66,22 +66,22 @@ void check_scalar(const char* op, const Tensor& t, Scalar s) {
 
 Tensor& Tensor::add_(Scalar other) {
   check_scalar("add_", *this, other);
-  begin_in_place("add_", *this);
+  check_in_place("add_", *this);
   unary_into("add_", UnaryOp::add_scalar, *this, {other.value(), {}});
   return *this;
 }
 Tensor& Tensor::mul_(Scalar other) {
   check_scalar("mul_", *this, other);
-  begin_in_place("mul_", *this);
+  check_in_place("mul_", *this);
   unary_into("mul_", UnaryOp::mul_scalar, *this, {other.value(), {}});
   return *this;
 }
 Tensor& Tensor::clamp_(double min, double max) {
   check_scalar("clamp_", *this, 0);
-  if (min != min || max != max)
-    throw ValueError("[clamp_] bounds " + std::to_string(min) + " and " + std::to_string(max) +
-                     ", needed: numbers");
-  begin_in_place("clamp_", *this);
+  if (!(min <= max))
+    throw ValueError("[clamp_] min " + std::to_string(min) + " and max " + std::to_string(max) +
+                     ", needed: min <= max");
+  check_in_place("clamp_", *this);
   unary_into("clamp_", UnaryOp::clamp, *this, {Scalar(min).value(), Scalar(max).value()});
   return *this;
 }

@@ -98,7 +98,7 @@ Tensor fitted(const char* op, const Tensor& out, const Tensor& source) {
 
 }  // namespace
 
-void begin_in_place(const char* op, const Tensor& t, const Tensor& source) {
+void check_in_place(const char* op, const Tensor& t, const Tensor& source) {
   check_defined(op, t);
   if (recording(t) || (source.defined() && recording(source)))
     throw AutogradError(
@@ -109,8 +109,10 @@ void begin_in_place(const char* op, const Tensor& t, const Tensor& source) {
     if (v.strides[i] == 0 && v.shape[i] > 1)
       throw ShapeError("[" + std::string(op) + "] in place on an expanded tensor " + show(v) +
                        ", whose elements share memory; clone() it first");
-  ++t.impl()->storage->version;
 }
+
+// Before the launch: a kernel that fails half-way has changed the tensor too.
+static void bump_version(const Tensor& t) { ++t.impl()->storage->version; }
 
 void binary_into(const char* name, BinaryOp op, const Tensor& out, const Tensor& b) {
   Tensor source = fitted(name, out, b);
@@ -120,6 +122,7 @@ void binary_into(const char* name, BinaryOp op, const Tensor& out, const Tensor&
                        show(view_of(out)) + ", needed: a result that the tensor's dtype can hold");
     source = source.to(out.dtype());
   }
+  bump_version(out);
   const View &o = use(out), &s = use(source);
   if (o.contiguous && s.contiguous && same_shape(o, s))
     return launch<rows::binary>(name, device_of(out), op, o, o, s);
@@ -128,17 +131,20 @@ void binary_into(const char* name, BinaryOp op, const Tensor& out, const Tensor&
 }
 
 void unary_into(const char* name, UnaryOp op, const Tensor& out, const UnaryParams& p) {
+  bump_version(out);
   const Merged<2> m(use(out), use(out));
   launch<rows::unary>(name, device_of(out), op, m[0], m[1], p);
 }
 
 void copy_into(const Tensor& out, const Tensor& source) {
   const Tensor from = fitted("copy_", out, source);
+  bump_version(out);
   const Merged<2> m(use(out), broadcast_view(use(from), shape_of(out)));
   launch<rows::copy>("copy_", device_of(out), m[0], m[1]);
 }
 
 void fill_into(const char* name, const Tensor& out, Scalar value) {
+  bump_version(out);
   const View& v = use(out);
   if (v.contiguous) return launch<rows::fill>(name, device_of(out), v, value.value());
   const Merged<1> m(v);

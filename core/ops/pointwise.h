@@ -52,8 +52,8 @@ void unary_into(const char* name, UnaryOp op, const Tensor& out, const UnaryPara
 void copy_into(const Tensor& out, const Tensor& source);  // same device; broadcasts and casts
 void fill_into(const char* name, const Tensor& out, Scalar value);
 
-// Throws unless `t` may be changed in place now; bumps its version.
-void begin_in_place(const char* op, const Tensor& t, const Tensor& source = {});
+// Throws unless `t` may be changed in place now.
+void check_in_place(const char* op, const Tensor& t, const Tensor& source = {});
 
 // What is computed on: f32, f64 or an integer dtype; storage dtypes are refused.
 void check_computes(const char* op, const Tensor& t);

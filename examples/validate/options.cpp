@@ -82,7 +82,7 @@ Limits of time and of peak memory are not asked of the reference device and of t
 
 Memory is what the library has live on the device, above what was live before the part. Peak: the
 most; stable: after training, with model, optimizer and data; floor: parameters, gradients, optimizer
-state and the part's data by their shapes. The published figures are peaks of traced Python allocations, in MiB.
+state and the part's data by their shapes. Published are peaks of traced Python allocations in MiB.
 
 Exit status: 0 all parts passed, 1 a part failed, 2 bad arguments or no such device.
 

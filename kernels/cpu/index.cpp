@@ -22,6 +22,14 @@ void report_index(KernelContext& ctx, int64_t position, int64_t value, int64_t l
   report_value_error(ctx, ValueErrorKind::index_out_of_range, position, value, limit);
 }
 
+// For calls that move nothing: the indices are checked all the same.
+void check_list(KernelContext& ctx, const View& index, int64_t limit) {
+  const int64_t* at = index.as<const int64_t>();
+  for (int64_t j = 0; j < index.numel; ++j) {
+    if (TT_UNLIKELY(!in_range(at[j], limit))) report_index(ctx, j, at[j], limit);
+  }
+}
+
 template <class U>
 void select_single(KernelContext& ctx, U* out, const U* x, const int64_t* index, int64_t first,
                    int64_t count, int64_t n) {
@@ -76,7 +84,7 @@ void index_select(KernelContext& ctx, const View& out, const View& x, const View
   const Shape3 from(x);
   const int64_t m = index.numel, size = static_cast<int64_t>(size_of(x.dtype)),
                 row = from.inner * size;
-  if (out.numel == 0) return;
+  if (out.numel == 0) return check_list(ctx, index, from.n);
   const int64_t* at = index.as<const int64_t>();
   const int64_t rows = from.outer * m, per_task = larger<int64_t>(1, kTaskBytes / row);
   parallel_for(ctx, ceil_div(rows, per_task), [&](int64_t task) {
@@ -131,7 +139,7 @@ void gather(KernelContext& ctx, const View& out, const View& x, const View& inde
 void index_add(KernelContext& ctx, const View& out, const View& index, const View& src) {
   const Shape3 to(out);
   const int64_t m = index.numel;
-  if (src.numel == 0) return;
+  if (src.numel == 0) return check_list(ctx, index, to.n);
   with_addable(out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
     for_columns(ctx, to.outer, to.inner, m * static_cast<int64_t>(2 * sizeof(T)),

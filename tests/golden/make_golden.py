@@ -73,7 +73,9 @@ def cases():
                  "tanh": torch.tanh, "sigmoid": torch.sigmoid, "softplus": lambda t: F.softplus(t, threshold=1e9), "relu": torch.relu,
                  "gelu": F.gelu, "gelu_tanh": lambda t: F.gelu(t, approximate="tanh")}.items():
         yield n, f, (a,)
-        yield n + "_odd", f, (odd,)
+        # PyTorch gives 0 for sign(NaN), and its softplus and gelu overflow before their results do: no model for us.
+        if n not in ("sign", "softplus", "gelu", "gelu_tanh"):
+            yield n + "_odd", f, (odd,)
     for n, f in {"log": torch.log, "sqrt": torch.sqrt}.items():
         yield n, f, (positive,)
         yield n + "_odd", f, (odd,)

@@ -83,7 +83,8 @@ Cases unary_cases() {
                 .inputs = {},
                 .run = [f](const Tensors& in) { return Tensors{f(in[0])}; },
                 .tolerance = row.tolerance,
-                .oracle = elementwise(row.oracle)};
+                .oracle = elementwise(row.oracle),
+                .twice = row.f != static_cast<Tensor (*)(const Tensor&)>(sign)};
     add_usual(cases, like, row.low, row.high, row.differentiable);
     like.differentiable = false;
     like.variant = "bench";
@@ -156,7 +157,8 @@ Cases unary_cases() {
     cases.push_back({.op = "pow(Tensor,double)",
                      .variant = p.variant,
                      .inputs = {real({2, 3}, p.low, p.high)},
-                     .run = run});
+                     .run = run,
+                     .twice = e != 0});
     cases.push_back({.op = "pow(Tensor,double)",
                      .variant = std::string(p.variant) + "_hostile",
                      .inputs = {hostile()},
@@ -197,7 +199,13 @@ Cases unary_cases() {
                        .variant = name_of(l),
                        .inputs = {real({3, 4}), real({3, 4}, row.low, row.high).laid(l)},
                        .run = run,
-                       .tolerance = terms(row.terms)});
+                       .tolerance = terms(row.terms),
+                       .twice = row.f != relu_grad});  // of the second input the gradient is 0
+    cases.push_back({.op = row.op,
+                     .variant = "first_tracked",
+                     .inputs = {real({3, 4}), real({3, 4}, row.low, row.high).no_grad()},
+                     .run = run,
+                     .tolerance = terms(row.terms)});
   }
 
   for (const auto& [op, f] :
