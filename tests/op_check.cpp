@@ -146,7 +146,8 @@ Tensors with_gradients(const OpCase& c, const Device& device, bool wide) {
   Tensors bases, inputs, leaves;
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     Tensor base = make_base(c, i, device, wide);
-    if (c.inputs[i].grad && is_floating(base.dtype())) leaves.push_back(base.requires_grad_());
+    if (c.differentiable && c.inputs[i].grad && is_floating(base.dtype()))
+      leaves.push_back(base.requires_grad_());
     inputs.push_back(lay_out(c.inputs[i], base));
   }
   Tensors results = c.run(inputs), outputs, weights;

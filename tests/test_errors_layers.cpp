@@ -67,7 +67,7 @@ TEST_P(LayerErrors, PoolingNormsAndLosses) {
     max_pool2d(f({1, 1, 4, 4}), two, {.stride = std::array<int64_t, 2>{0, 1}});
   });
   t.dtype("max_pool2d", {"i64"}, [two] { max_pool2d(i({1, 1, 4, 4}), two); });
-  t.shape("max_pool2d", {"[3]"}, [two] { max_pool2d_with_indices(f({3}), two); });
+  t.shape("max_pool2d_with_indices", {"[3]"}, [two] { max_pool2d_with_indices(f({3}), two); });
   t.shape("avg_pool2d", {"[2, 4]"}, [two] { avg_pool2d(f({2, 4}), two); });
   t.shape("avg_pool2d", {"padding"}, [two] {
     avg_pool2d(f({1, 1, 4, 4}), two, {.padding = {0, 2}});

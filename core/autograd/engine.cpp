@@ -86,13 +86,6 @@ struct NodeRef {
   }
 };
 
-// Nobody else can see it: it may be taken or changed.
-bool sole(const Tensor& t) {
-  const TensorImpl* p = t.impl();
-  return p->refs.unique() && p->storage->refs.unique() && !p->link && p->view.contiguous &&
-         !p->storage->foreign;
-}
-
 void accumulate(Tensor& into, Tensor&& g, bool leaf) {
   const bool plain = thread_state().no_grad;
   if (!into.defined()) {
@@ -259,6 +252,7 @@ void Pass::visit(Node* n) {
   t.current = nullptr;
   one = Tensor();
   many.clear();
+  if (!keep_) n->clear();  // what the formula kept dies before the gradients move on
 
   for (uint32_t i = 0; i < n->n_inputs; ++i) {
     Edge& e = n->edges[i];
@@ -273,7 +267,6 @@ void Pass::visit(Node* n) {
       release(std::exchange(e.node, nullptr));
     }
   }
-  if (!keep_) n->clear();
 }
 
 void Pass::run() {

@@ -193,6 +193,13 @@ inline Tensor attach(Tensor& out, const char* op, const In (&in)[N], F f) {
 void attach_list(std::vector<Tensor>& outputs, const char* op,
                  const std::vector<const Tensor*>& inputs, ListFormula f);
 
+// Nobody else can see it: it may be taken, or changed in place.
+inline bool sole(const Tensor& t) {
+  const TensorImpl* p = t.impl();
+  return p->refs.unique() && p->storage->refs.unique() && !p->link && p->view.contiguous &&
+         !p->storage->foreign;
+}
+
 // The gradient function of a leaf.
 Node* new_leaf(const Tensor& t);
 

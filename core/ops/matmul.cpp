@@ -112,18 +112,18 @@ Tensor act(Activation activation, const Tensor& x) {
   }
   return x;
 }
+// The gradient before the activation, from g behind it: in place where nobody else can see g.
 Tensor act_grad(Activation activation, const Tensor& g, const Tensor& y) {
-  switch (activation) {
-    case Activation::relu:
-      return relu_grad(g, y);
-    case Activation::tanh:
-      return tanh_grad(g, y);
-    case Activation::sigmoid:
-      return sigmoid_grad(g, y);
-    case Activation::none:
-      break;
+  constexpr BinaryOp kOps[] = {BinaryOp::count, BinaryOp::relu_grad, BinaryOp::tanh_grad,
+                               BinaryOp::sigmoid_grad};
+  if (activation == Activation::none) return g;
+  if (!grad_enabled() && sole(g)) {
+    launch<rows::binary>("linear_act_grad", device_of(g), kOps[static_cast<int>(activation)],
+                         use(g), use(g), use(y));
+    return g;
   }
-  return g;
+  if (activation == Activation::relu) return relu_grad(g, y);
+  return activation == Activation::tanh ? tanh_grad(g, y) : sigmoid_grad(g, y);
 }
 
 // x [M, K], dense.

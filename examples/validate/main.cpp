@@ -41,9 +41,9 @@ std::vector<tinytorch::Device> choose_devices(const std::string& name) {
   return {tinytorch::Device(name)};
 }
 
-// "cpu" rather than "cpu:0" where there is only one.
+// As --device takes it: "cpu" for "cpu:0".
 std::string short_name(const tinytorch::Device& device) {
-  return tinytorch::backend_status(device.backend()).devices > 1 ? device.name() : device.backend();
+  return device.index() == 0 ? device.backend() : device.name();
 }
 
 PartResult run_part(const Part& part, const Context& context) {

@@ -9,7 +9,7 @@
 namespace validate {
 
 struct DeviceReport {
-  std::string device;       // "cpu"; with an index if the backend has several devices: "cuda:1"
+  std::string device;       // "cpu"; "cuda:1"
   std::string description;  // for people
   std::vector<PartResult> parts;
 

@@ -23,7 +23,9 @@ struct ReducePlan {
 class ReduceCursor {
  public:
   TT_INLINE ReduceCursor(const ReduceAxis* axes, int n, int64_t linear) : axes_(axes), n_(n) {
-    for (int d = n - 1; d >= 0 && linear > 0; --d) {
+    for (int d = n - 1; d >= 0; --d) {
+      at_[d] = 0;
+      if (linear == 0) continue;
       at_[d] = linear % axes[d].size;
       linear /= axes[d].size;
       in += at_[d] * axes[d].in;
@@ -45,7 +47,7 @@ class ReduceCursor {
  private:
   const ReduceAxis* axes_;
   int n_;
-  int64_t at_[kMaxRank + 1] = {};
+  int64_t at_[kMaxRank + 1];
 };
 
 // Pointers are to elements, or to parts of results, of the dtype that the table stands for; strides
@@ -112,7 +114,10 @@ struct ReduceLoopsOf {
     for (; begin < end; ++begin, cursor.next()) {
       const T* p = static_cast<const T*>(in) + cursor.in;
       T value = p[0];
-      for (int64_t i = 1; i < count; ++i) value = Op::combine_one(value, p[i * step]);
+      for (int64_t i = 1; i < count; ++i) {
+        value = Op::combine_one(value, p[i * step]);
+        asm("" ::"r"(i));  // not worth vectors: at most seven additions
+      }
       if constexpr (Op::kScaled) value = static_cast<T>(static_cast<double>(value) * scale);
       static_cast<T*>(out)[cursor.out] = value;
     }
