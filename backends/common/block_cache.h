@@ -1,5 +1,6 @@
-// Free blocks by size class, and what was taken from the system. Plain bookkeeping without a lock and without knowledge of where
-// memory comes from: the allocator that owns it brings both. A stream-aware allocator keeps one of these per stream.
+// Free blocks by size class, and what was taken from the system. Plain bookkeeping without a lock
+// and without knowledge of where memory comes from: the allocator that owns it brings both. A
+// stream-aware allocator keeps one of these per stream.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,9 @@ class BlockCache {
     lists_[size.index] = block;
     bytes_ += size.bytes;
   }
-  // Takes blocks out until at most `keep` bytes stay, first those of sizes that nobody asked for the longest time: a program that
-  // repeats itself keeps what it needs. A chain for the caller to give to the system.
+  // Takes blocks out until at most `keep` bytes stay, first those of sizes that nobody asked for
+  // the longest time: a program that repeats itself keeps what it needs. A chain for the caller to
+  // give to the system.
   FreeBlock* take_down_to(size_t keep) {
     FreeBlock* chain = nullptr;
     while (bytes_ > keep) {

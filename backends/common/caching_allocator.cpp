@@ -1,4 +1,5 @@
-// Taking and freeing blocks; thread_cache.cpp has the life of the per-thread lists and the statistics.
+// Taking and freeing blocks; thread_cache.cpp has the life of the per-thread lists and the
+// statistics.
 #include "backends/common/caching_allocator.h"
 
 #include <algorithm>
@@ -47,11 +48,13 @@ void emit_raw(EventKind kind, const void* data, size_t bytes) noexcept {
   emit(event);
 }
 
-[[noreturn]] TT_COLD void throw_out_of_memory(size_t asked, const MemoryStats& stats, size_t limit) {
-  throw OutOfMemoryError("[alloc] out of memory on cpu:0: " + std::to_string(asked) + " bytes asked for; in use " +
-                         std::to_string(stats.in_use) + ", reserved " + std::to_string(stats.reserved) + ", cached " +
-                         std::to_string(stats.cached) +
-                         (limit ? ", limit " + std::to_string(limit) : std::string(", no limit set")) + " (bytes)");
+[[noreturn]] TT_COLD void throw_out_of_memory(size_t asked, const MemoryStats& stats,
+                                              size_t limit) {
+  throw OutOfMemoryError(
+      "[alloc] out of memory on cpu:0: " + std::to_string(asked) + " bytes asked for; in use " +
+      std::to_string(stats.in_use) + ", reserved " + std::to_string(stats.reserved) + ", cached " +
+      std::to_string(stats.cached) +
+      (limit ? ", limit " + std::to_string(limit) : std::string(", no limit set")) + " (bytes)");
 }
 
 }  // namespace
@@ -216,7 +219,8 @@ void CachingAllocator::trim(size_t keep) {
   if (static_cast<size_t>(sum().cached) <= keep) return;
   give_raw(take_empty_slabs());
   const size_t cached = static_cast<size_t>(sum().cached);
-  if (cached > keep) give_raw(large_.take_down_to(large_.bytes() - std::min(large_.bytes(), cached - keep)));
+  if (cached > keep)
+    give_raw(large_.take_down_to(large_.bytes() - std::min(large_.bytes(), cached - keep)));
 }
 
 void CachingAllocator::set_limit(size_t bytes) {

@@ -1,10 +1,11 @@
-// The allocator of host memory. Small blocks come from free lists of the thread and cost a few nanoseconds; larger ones from a
-// shared cache of size classes. In a steady training step nothing is taken from the system.
-//   Small (up to 1 KiB): bins of 64 bytes, cut from slabs. A thread keeps a bounded number of free blocks per bin and hands surplus,
-//   half a list at a time, to a central list; so memory that one thread takes and another frees stays bounded. A thread that ends
-//   hands back all.
-//   Large: at most 64 MB plus the high-water mark of the memory in large blocks stay cached; beyond it those go first whose size was
-//   not asked for the longest time.
+// The allocator of host memory. Small blocks come from free lists of the thread and cost a few
+// nanoseconds; larger ones from a shared cache of size classes. In a steady training step nothing
+// is taken from the system.
+//   Small (up to 1 KiB): bins of 64 bytes, cut from slabs. A thread keeps a bounded number of free
+//   blocks per bin and hands surplus, half a list at a time, to a central list; so memory that one
+//   thread takes and another frees stays bounded. A thread that ends hands back all. Large: at most
+//   64 MB plus the high-water mark of the memory in large blocks stay cached; beyond it those go
+//   first whose size was not asked for the longest time.
 #pragma once
 
 #include <atomic>
@@ -18,7 +19,8 @@
 
 namespace tinytorch {
 
-// A free small block. The first of a batch in a central list also knows how many there are and the next batch.
+// A free small block. The first of a batch in a central list also knows how many there are and the
+// next batch.
 struct SmallBlock {
   SmallBlock* next;
   SmallBlock* next_batch;
@@ -36,7 +38,8 @@ class OwnCounter {
   std::atomic<int64_t> value_{0};
 };
 
-// One thread's free lists and counters: plain data without a destructor, so that it can be used until the thread is gone.
+// One thread's free lists and counters: plain data without a destructor, so that it can be used
+// until the thread is gone.
 struct ThreadCache {
   SmallBlock* heads[kSmallBins];
   uint8_t room[kSmallBins];  // how many more blocks the list takes

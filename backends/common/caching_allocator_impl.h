@@ -8,7 +8,8 @@
 namespace tinytorch {
 
 // Direct access to the thread-local object costs one instruction with the initial-exec model.
-extern thread_local constinit ThreadCache this_thread_cache __attribute__((tls_model("initial-exec")));
+extern thread_local constinit ThreadCache this_thread_cache
+    __attribute__((tls_model("initial-exec")));
 TT_INLINE ThreadCache& thread_cache() { return this_thread_cache; }
 
 // How many free blocks of a bin a thread keeps: 16 KiB worth, within bounds.
@@ -25,7 +26,8 @@ struct CachingAllocator::Slab {
   uint32_t free_bytes;  // in central lists; only take_empty_slabs counts them
 };
 
-// Hands a thread's lists back when it ends; a second object, so that the lists themselves need no destructor.
+// Hands a thread's lists back when it ends; a second object, so that the lists themselves need no
+// destructor.
 struct CachingAllocator::ThreadEnd {
   ~ThreadEnd();
 };

@@ -1,4 +1,5 @@
-// Memory from the system: aligned_alloc below 2 MB, mappings of our own above, cut to huge page boundaries.
+// Memory from the system: aligned_alloc below 2 MB, mappings of our own above, cut to huge page
+// boundaries.
 #include "backends/common/host_memory.h"
 
 #include <sys/mman.h>
@@ -27,8 +28,10 @@ void* map_huge(size_t bytes) noexcept {
 }  // namespace
 
 void* take_host_memory(size_t bytes, size_t alignment) noexcept {
-  if (kPlainAlloc && bytes > size_t{1} << 39) return nullptr;  // where a sanitizer would end the program
-  return bytes >= kHugePage && !kPlainAlloc ? map_huge(bytes) : std::aligned_alloc(alignment, bytes);
+  if (kPlainAlloc && bytes > size_t{1} << 39)
+    return nullptr;  // where a sanitizer would end the program
+  return bytes >= kHugePage && !kPlainAlloc ? map_huge(bytes)
+                                            : std::aligned_alloc(alignment, bytes);
 }
 
 void give_host_memory(void* data, size_t bytes) noexcept {

@@ -1,5 +1,6 @@
-// How requests are rounded so that freed blocks fit later ones. Eight classes for every power of two: at most one eighth of a
-// block is waste. A class follows from the bytes asked for alone, so blocks need no header.
+// How requests are rounded so that freed blocks fit later ones. Eight classes for every power of
+// two: at most one eighth of a block is waste. A class follows from the bytes asked for alone, so
+// blocks need no header.
 #pragma once
 
 #include <bit>

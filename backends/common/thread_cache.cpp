@@ -1,4 +1,5 @@
-// The caching allocator's threads: how their free lists come, go, exchange surplus and are cut from slabs, and their statistics.
+// The caching allocator's threads: how their free lists come, go, exchange surplus and are cut from
+// slabs, and their statistics.
 #include <pthread.h>
 
 #include <algorithm>
@@ -17,7 +18,8 @@ CachingAllocator::CachingAllocator() {
                  [] {
                    CachingAllocator& self = host();
                    ThreadCache* mine = &this_thread_cache;
-                   // The other threads are gone, and their stacks will be used again: keep their counts, forget their lists.
+                   // The other threads are gone, and their stacks will be used again: keep their
+                   // counts, forget their lists.
                    for (ThreadCache* t = self.threads_; t;) {
                      ThreadCache* next = t->next;
                      if (t != mine) self.leave(*t);
@@ -71,8 +73,9 @@ CachingAllocator::ThreadEnd::~ThreadEnd() {
   cache.state = ThreadCache::kEnded;
 }
 
-// Moves what a thread has in use to the common count. While nothing is folded, in_use_ stays as it is and no thread exceeds its own
-// peak, so in_use_ plus all these peaks is never less than what was in use at any moment; for one thread it is equal.
+// Moves what a thread has in use to the common count. While nothing is folded, in_use_ stays as it
+// is and no thread exceeds its own peak, so in_use_ plus all these peaks is never less than what
+// was in use at any moment; for one thread it is equal.
 void CachingAllocator::fold(ThreadCache& cache) noexcept {
   int64_t peak = in_use_;
   for (ThreadCache* t = threads_; t; t = t->next) peak += t->peak.get();
@@ -170,7 +173,8 @@ SmallBlock* CachingAllocator::cut_slab(int bin) noexcept {
   return head;
 }
 
-// Slabs all of whose blocks lie in central lists, taken out of these lists: a chain to give to the system.
+// Slabs all of whose blocks lie in central lists, taken out of these lists: a chain to give to the
+// system.
 FreeBlock* CachingAllocator::take_empty_slabs() noexcept {
   const auto slab_of = [](const SmallBlock* block) {
     return reinterpret_cast<Slab*>(reinterpret_cast<uintptr_t>(block) & ~(kSlabBytes - 1));
@@ -178,7 +182,8 @@ FreeBlock* CachingAllocator::take_empty_slabs() noexcept {
   for (Slab* slab = slabs_; slab; slab = slab->next) slab->free_bytes = kBlockAlignment;
   for (int bin = 0; bin < kSmallBins; ++bin) {
     for (const SmallBlock* batch = batches_[bin]; batch; batch = batch->next_batch) {
-      for (const SmallBlock* b = batch; b; b = b->next) slab_of(b)->free_bytes += static_cast<uint32_t>(small_bytes(bin));
+      for (const SmallBlock* b = batch; b; b = b->next)
+        slab_of(b)->free_bytes += static_cast<uint32_t>(small_bytes(bin));
     }
   }
   for (int bin = 0; bin < kSmallBins; ++bin) {

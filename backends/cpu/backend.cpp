@@ -1,5 +1,5 @@
-// Puts the parts together: allocator, pool, BLAS and the kernel table of the chosen instruction set. On this device the work given
-// to a stream is done when the call returns.
+// Puts the parts together: allocator, pool, BLAS and the kernel table of the chosen instruction
+// set. On this device the work given to a stream is done when the call returns.
 #include "backends/cpu/backend.h"
 
 #include <unistd.h>
@@ -48,7 +48,8 @@ class CpuStream final : public Stream {
   void synchronize() override {}
   Marker mark() override {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return {static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count())};
+    return {
+        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count())};
   }
   void wait(Marker) override {}
   bool query(Marker) override { return true; }
@@ -69,7 +70,8 @@ void CpuStream::copy(void* dst, const void* src, size_t bytes, CopyKind) {
   const char* from = static_cast<const char*>(src);
   parallel_for(context_, tasks, [=](int64_t task) {
     const int64_t begin = task_begin(count, task, tasks);
-    std::memcpy(to + begin, from + begin, static_cast<size_t>(task_begin(count, task + 1, tasks) - begin));
+    std::memcpy(to + begin, from + begin,
+                static_cast<size_t>(task_begin(count, task + 1, tasks) - begin));
   });
 }
 
@@ -103,7 +105,9 @@ class CpuBackend final : public Backend {
   }
   Allocator& allocator(int) override { return CachingAllocator::host(); }
   Stream& stream(int) override { return stream_; }
-  std::unique_ptr<Stream> create_stream(int) override { return std::make_unique<CpuStream>(CachingAllocator::host()); }
+  std::unique_ptr<Stream> create_stream(int) override {
+    return std::make_unique<CpuStream>(CachingAllocator::host());
+  }
   const KernelTable& kernels() const override { return table_; }
   void set_num_threads(int threads) override { cpu::set_num_threads(threads); }
   int num_threads() const override { return cpu::num_threads(); }
@@ -116,8 +120,10 @@ class CpuBackend final : public Backend {
 
 std::string CpuBackend::details() const {
   const BlasInfo& blas = blas_info();
-  std::string text = "instruction set: " + std::string(name_of(isa_choice().isa)) + " (" + isa_choice().how + ")\n";
-  text += "threads: " + std::to_string(cpu::num_threads()) + " of usable processors " + describe_processors() + "\n";
+  std::string text = "instruction set: " + std::string(name_of(isa_choice().isa)) + " (" +
+                     isa_choice().how + ")\n";
+  text += "threads: " + std::to_string(cpu::num_threads()) + " of usable processors " +
+          describe_processors() + "\n";
   text += "matrix products: " + describe_gemm_engine() + "\n";
   if (blas.found) {
     text += "OpenBLAS: " + blas.path + ", core " + blas.core + "; " + blas.config + "\n";

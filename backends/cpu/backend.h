@@ -1,4 +1,5 @@
-// The CPU backend: one device, kernels for the best instruction set there is, streams that run at once.
+// The CPU backend: one device, kernels for the best instruction set there is, streams that run at
+// once.
 #pragma once
 
 #include <tinytorch/backend/backend.h>

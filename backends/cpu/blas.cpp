@@ -1,5 +1,6 @@
-// Opens a private OpenBLAS at first need: a serial build by preference, with local symbols, so that neither a BLAS of the host
-// program nor its thread count nor the environment is touched. Without one the CPU backend works on its own gemm.
+// Opens a private OpenBLAS at first need: a serial build by preference, with local symbols, so that
+// neither a BLAS of the host program nor its thread count nor the environment is touched. Without
+// one the CPU backend works on its own gemm.
 #include "backends/cpu/blas.h"
 
 #include <dlfcn.h>
@@ -26,7 +27,8 @@ bool find(void* library, const char* name, F* function) {
   return *function != nullptr;
 }
 
-// Its own symbols first, so that a host's BLAS cannot step in between; sanitizers must see the calls of a library and forbid it.
+// Its own symbols first, so that a host's BLAS cannot step in between; sanitizers must see the
+// calls of a library and forbid it.
 constexpr int open_flags() { return RTLD_NOW | RTLD_LOCAL | (kPlainAlloc ? 0 : RTLD_DEEPBIND); }
 
 // Fills `loaded` if the file is an OpenBLAS that may be used.
@@ -37,21 +39,27 @@ bool try_open(const std::string& path, Loaded* loaded) {
   void* library = dlopen(path.c_str(), open_flags());
   if (!library) {
     const char* why = dlerror();
-    loaded->info.why_not += (loaded->info.why_not.empty() ? "" : "; ") + std::string(why ? why : path.c_str());
+    loaded->info.why_not +=
+        (loaded->info.why_not.empty() ? "" : "; ") + std::string(why ? why : path.c_str());
     return false;
   }
   char* (*config)() = nullptr;
   char* (*core)() = nullptr;
   int (*parallel)() = nullptr;
   void (*set_threads)(int) = nullptr;
-  const bool complete = find(library, "cblas_sgemm", &loaded->table.sgemm) && find(library, "cblas_dgemm", &loaded->table.dgemm) &&
+  const bool complete = find(library, "cblas_sgemm", &loaded->table.sgemm) &&
+                        find(library, "cblas_dgemm", &loaded->table.dgemm) &&
                         find(library, "openblas_get_config", &config);
-  // Products run on tiles of ours, one thread each. A threaded build can be told so only if nobody else in this process uses it.
-  const bool threaded = complete && find(library, "openblas_get_parallel", &parallel) && parallel() != 0;
-  const bool usable = complete && (!threaded || (ours && find(library, "openblas_set_num_threads", &set_threads)));
+  // Products run on tiles of ours, one thread each. A threaded build can be told so only if nobody
+  // else in this process uses it.
+  const bool threaded =
+      complete && find(library, "openblas_get_parallel", &parallel) && parallel() != 0;
+  const bool usable =
+      complete && (!threaded || (ours && find(library, "openblas_set_num_threads", &set_threads)));
   if (!usable) {
     loaded->info.why_not += (loaded->info.why_not.empty() ? "" : "; ") + path +
-                            (complete ? " is threaded and used by the host program" : " is not an OpenBLAS with a C interface");
+                            (complete ? " is threaded and used by the host program"
+                                      : " is not an OpenBLAS with a C interface");
     loaded->table = {};
     dlclose(library);
     return false;
@@ -122,13 +130,15 @@ std::string describe_gemm_engine() {
     case GemmEngine::own:
       return "own (TINYTORCH_GEMM)";
     case GemmEngine::openblas:
-      return blas_info().found ? "OpenBLAS (TINYTORCH_GEMM)" : "own (TINYTORCH_GEMM asks for OpenBLAS, which was not found)";
+      return blas_info().found ? "OpenBLAS (TINYTORCH_GEMM)"
+                               : "own (TINYTORCH_GEMM asks for OpenBLAS, which was not found)";
     case GemmEngine::by_rule:
       break;
   }
   const char* name = std::getenv("TINYTORCH_GEMM");
   std::string text = "by rule from shape, dtype and instruction set";
-  if (name && *name) text += " (TINYTORCH_GEMM=" + std::string(name) + " is neither own nor openblas)";
+  if (name && *name)
+    text += " (TINYTORCH_GEMM=" + std::string(name) + " is neither own nor openblas)";
   return text;
 }
 

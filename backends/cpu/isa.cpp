@@ -1,4 +1,5 @@
-// The instruction set is asked of the processor once. A level counts only as a whole, as the compiler's x86-64-v3 and -v4 use it.
+// The instruction set is asked of the processor once. A level counts only as a whole, as the
+// compiler's x86-64-v3 and -v4 use it.
 #include "backends/cpu/isa.h"
 
 #include <cstdlib>
@@ -12,7 +13,8 @@ namespace tinytorch::cpu {
 namespace {
 
 #ifdef TT_CPU_X86_LEVELS
-// Those of x86-64-v3 that __builtin_cpu_supports does not know on every compiler; it asks for AVX's operating system support.
+// Those of x86-64-v3 that __builtin_cpu_supports does not know on every compiler; it asks for AVX's
+// operating system support.
 bool has_small_instructions() {
   unsigned a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C) || !(c & bit_MOVBE)) return false;
@@ -21,11 +23,13 @@ bool has_small_instructions() {
 
 Isa best_isa() {
   __builtin_cpu_init();
-  const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-                  __builtin_cpu_supports("bmi2") && has_small_instructions();
+  const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                  __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                  has_small_instructions();
   if (!v3) return Isa::baseline;
-  const bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vl");
   return v4 ? Isa::avx512 : Isa::avx2;
 }
 #else

@@ -11,7 +11,8 @@ struct IsaChoice {
   Isa isa;
   std::string how;  // for people
 };
-// The best level that processor and operating system offer, or the one that TINYTORCH_CPU_ISA=baseline|avx2|avx512 names if they do.
+// The best level that processor and operating system offer, or the one that
+// TINYTORCH_CPU_ISA=baseline|avx2|avx512 names if they do.
 const IsaChoice& isa_choice();
 const char* name_of(Isa isa);
 

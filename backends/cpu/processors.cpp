@@ -1,5 +1,6 @@
-// How many processors this process may use. A container often sees all processors of its host but may run on few of them at a
-// time: threads above the quota would be stopped for the rest of each period, in the middle of a region.
+// How many processors this process may use. A container often sees all processors of its host but
+// may run on few of them at a time: threads above the quota would be stopped for the rest of each
+// period, in the middle of a region.
 #include <sched.h>
 
 #include <algorithm>
@@ -56,7 +57,8 @@ void walk_up(const std::string& root, std::string group, bool v2, double* limit)
     const std::string dir = root + group;
     std::string quota, period;
     if (v2) {
-      if (read_words(dir + "/cpu.max", &quota, &period)) tighten(limit, processors_of(quota, period));
+      if (read_words(dir + "/cpu.max", &quota, &period))
+        tighten(limit, processors_of(quota, period));
     } else if (read_words(dir + "/cpu.cfs_quota_us", &quota, nullptr) &&
                read_words(dir + "/cpu.cfs_period_us", &period, nullptr)) {
       tighten(limit, processors_of(quota, period));
@@ -77,7 +79,8 @@ std::string mount_of(bool v2) {
     head >> skip >> skip >> skip >> skip >> mount;
     tail >> type >> source >> options;
     if (v2 && type == "cgroup2") return mount;
-    if (!v2 && type == "cgroup" && ("," + options + ",").find(",cpu,") != std::string::npos) return mount;
+    if (!v2 && type == "cgroup" && ("," + options + ",").find(",cpu,") != std::string::npos)
+      return mount;
   }
   return {};
 }
@@ -88,7 +91,8 @@ double quota_limit() {
   for (std::string line; std::getline(in, line);) {  // hierarchy:controllers:group
     const size_t a = line.find(':'), b = line.find(':', a + 1);
     if (a == std::string::npos || b == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(a + 1, b - a - 1) + ",", group = line.substr(b + 1);
+    const std::string controllers = "," + line.substr(a + 1, b - a - 1) + ",",
+                      group = line.substr(b + 1);
     const bool v2 = controllers == ",,";
     if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
     const std::string root = mount_of(v2);
@@ -109,9 +113,11 @@ std::string describe_processors() {
   const double quota = quota_limit();
   char text[96];
   if (quota > 0) {
-    std::snprintf(text, sizeof text, "%d (affinity %d, quota %.2f)", usable_processors(), affinity_count(), quota);
+    std::snprintf(text, sizeof text, "%d (affinity %d, quota %.2f)", usable_processors(),
+                  affinity_count(), quota);
   } else {
-    std::snprintf(text, sizeof text, "%d (affinity %d, no quota)", usable_processors(), affinity_count());
+    std::snprintf(text, sizeof text, "%d (affinity %d, no quota)", usable_processors(),
+                  affinity_count());
   }
   return text;
 }

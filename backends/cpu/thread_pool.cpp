@@ -1,5 +1,6 @@
-// The pool behind run_tasks. A region is opened by one thread; workers join it, take task numbers from one counter and leave. The
-// opener closes it when the numbers are used up and waits for those inside only, so a worker that wakes up late costs nothing.
+// The pool behind run_tasks. A region is opened by one thread; workers join it, take task numbers
+// from one counter and leave. The opener closes it when the numbers are used up and waits for those
+// inside only, so a worker that wakes up late costs nothing.
 #include "backends/cpu/thread_pool.h"
 
 #include <pthread.h>
@@ -20,7 +21,8 @@ namespace tinytorch::cpu {
 namespace {
 
 constexpr int kMaxThreads = 1024;
-constexpr std::chrono::microseconds kSpin(30);  // longer than the gaps between the kernels of a step, short for everything else
+constexpr std::chrono::microseconds kSpin(
+    30);  // longer than the gaps between the kernels of a step, short for everything else
 
 constinit thread_local bool inside_region = false;
 
@@ -96,13 +98,16 @@ void Pool::take_tasks(int slot) {
 bool Pool::enter() {
   uint32_t state = state_.load(std::memory_order_relaxed);
   while (state & kOpen) {
-    if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+    if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire,
+                                     std::memory_order_relaxed))
+      return true;
   }
   return false;
 }
 
 void Pool::leave() {
-  if (state_.fetch_sub(1, std::memory_order_acq_rel) == 1) state_.notify_one();  // closed and empty: the opener may wait
+  if (state_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    state_.notify_one();  // closed and empty: the opener may wait
 }
 
 void Pool::work(int id) {
@@ -121,7 +126,8 @@ void Pool::work(int id) {
   }
 }
 
-// Host programs expect their signals on their own threads, so workers start with all of them blocked.
+// Host programs expect their signals on their own threads, so workers start with all of them
+// blocked.
 void Pool::start(int workers) {
   sigset_t all, before;
   sigfillset(&all);
@@ -165,7 +171,8 @@ void Pool::run(int64_t tasks, int threads, TaskFunction function, void* argument
   inside_region = false;
   uint32_t left = state_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
   if (left && !spin_until([&] { return state_.load(std::memory_order_acquire) == 0; })) {
-    while ((left = state_.load(std::memory_order_acquire)) != 0) state_.wait(left, std::memory_order_acquire);
+    while ((left = state_.load(std::memory_order_acquire)) != 0)
+      state_.wait(left, std::memory_order_acquire);
   }
   if (failed_.load(std::memory_order_relaxed)) {
     failed_.store(false, std::memory_order_relaxed);
@@ -180,10 +187,9 @@ void Pool::run(int64_t tasks, int threads, TaskFunction function, void* argument
 constinit std::atomic<Pool*> the_pool{nullptr};
 constinit std::atomic<int> width{0};  // 0: not asked yet
 
-// A child has none of its parent's threads: it forgets the pool, whose locks may be held for ever, and makes one when it needs it.
-void forget_pool() {
-  the_pool.store(nullptr, std::memory_order_relaxed);
-}
+// A child has none of its parent's threads: it forgets the pool, whose locks may be held for ever,
+// and makes one when it needs it.
+void forget_pool() { the_pool.store(nullptr, std::memory_order_relaxed); }
 
 // Null when memory is short; the caller then runs its tasks itself.
 Pool* pool() noexcept {
@@ -205,7 +211,8 @@ void run_serially(int64_t tasks, TaskFunction function, void* argument) {
 }  // namespace
 
 void set_num_threads(int threads) {
-  width.store(threads > 0 ? std::min(threads, kMaxThreads) : usable_processors(), std::memory_order_relaxed);
+  width.store(threads > 0 ? std::min(threads, kMaxThreads) : usable_processors(),
+              std::memory_order_relaxed);
 }
 
 int num_threads() noexcept {

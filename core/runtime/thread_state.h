@@ -44,7 +44,7 @@ struct ThreadState {
   DeviceState* stream_device;  // the device whose current stream is `stream`
   Stream* stream;
   const GeneratorGuard* generators;  // the innermost guard
-  ErrorWord error;             // of synchronous devices
+  ErrorWord error;                   // of synchronous devices
 };
 static_assert(sizeof(ThreadState) <= 384);
 

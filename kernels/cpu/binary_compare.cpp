@@ -19,10 +19,10 @@ int64_t binary_loop(void* out, const void* x, const void* y, const void*, int64_
 #define TT_WORDS_N(name)
 #define TT_WORDS_F(name)
 #define TT_WORDS_I(name)
-#define TT_WORDS_C(name)                                                          \
-  TT_INSTANCE(name, float)                                                        \
-  TT_INSTANCE(name, double) TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) \
-      TT_INSTANCE(name, uint8_t)
+#define TT_WORDS_C(name)    \
+  TT_INSTANCE(name, float)  \
+  TT_INSTANCE(name, double) \
+  TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) TT_INSTANCE(name, uint8_t)
 #define TT_WORDS_B(name) TT_INSTANCE(name, uint8_t)
 #define TT_BINARY(name, dtypes) TT_WORDS_##dtypes(name)
 #include <tinytorch/backend/elementwise.def>

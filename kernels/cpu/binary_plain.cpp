@@ -32,10 +32,10 @@ int64_t binary_loop(void* out, const void* x, const void* y, const void*, int64_
 #define TT_INSTANCE(name, T)                                                                   \
   template int64_t binary_loop<binary_##name, T>(void*, const void*, const void*, const void*, \
                                                  int64_t, const void*);
-#define TT_WORDS_N(name)                                                          \
-  TT_INSTANCE(name, float)                                                        \
-  TT_INSTANCE(name, double) TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) \
-      TT_INSTANCE(name, uint8_t)
+#define TT_WORDS_N(name)    \
+  TT_INSTANCE(name, float)  \
+  TT_INSTANCE(name, double) \
+  TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) TT_INSTANCE(name, uint8_t)
 #define TT_WORDS_F(name)
 #define TT_WORDS_I(name) \
   TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) TT_INSTANCE(name, uint8_t)

@@ -1,4 +1,5 @@
-// The convolutions of one element type, behind rows conv2d, conv2d_grad_input and conv2d_grad_weight.
+// The convolutions of one element type, behind rows conv2d, conv2d_grad_input and
+// conv2d_grad_weight.
 #pragma once
 
 #include "backends/cpu/rt.h"
@@ -13,10 +14,12 @@ struct ConvShape {
 };
 
 template <class T>
-void conv_forward(KernelContext& context, const ConvShape& s, const T* x, const T* w, const T* bias, T* out);
+void conv_forward(KernelContext& context, const ConvShape& s, const T* x, const T* w, const T* bias,
+                  T* out);
 template <class T>
 void conv_input_gradient(KernelContext& context, const ConvShape& s, const T* g, const T* w, T* gx);
 template <class T>
-void conv_weight_gradient(KernelContext& context, const ConvShape& s, const T* g, const T* x, T* gw);
+void conv_weight_gradient(KernelContext& context, const ConvShape& s, const T* g, const T* x,
+                          T* gw);
 
 }  // namespace tinytorch::TT_KERNEL_NS

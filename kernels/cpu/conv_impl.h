@@ -1,4 +1,5 @@
-// The three convolution rows for one element type, as correlations; included by conv_f32.cpp and conv_f64.cpp only.
+// The three convolution rows for one element type, as correlations; included by conv_f32.cpp and
+// conv_f64.cpp only.
 #pragma once
 
 #include "kernels/cpu/conv.h"
@@ -9,9 +10,11 @@ namespace tinytorch::TT_KERNEL_NS {
 
 // Packs A of all groups, [k blocks][panels] for each.
 template <class T, class PackPanels>
-TT_INLINE void pack_all(KernelContext& context, int64_t groups, int64_t rows, int64_t k, T* packed, const PackPanels& pack) {
+TT_INLINE void pack_all(KernelContext& context, int64_t groups, int64_t rows, int64_t k, T* packed,
+                        const PackPanels& pack) {
   const int64_t panels = RowPanels(rows).count;
-  const int64_t tasks = tasks_for(groups * rows * k * static_cast<int64_t>(sizeof(T)), kGrainBytes, groups * panels);
+  const int64_t tasks =
+      tasks_for(groups * rows * k * static_cast<int64_t>(sizeof(T)), kGrainBytes, groups * panels);
   parallel_for(context, tasks, [&](int64_t task) {
     const int64_t end = task_begin(groups * panels, task + 1, tasks);
     for (int64_t i = task_begin(groups * panels, task, tasks); i < end; ++i) {
@@ -23,7 +26,8 @@ TT_INLINE void pack_all(KernelContext& context, int64_t groups, int64_t rows, in
 
 // The forward convolution as a correlation, without A and out.
 template <class T>
-TT_INLINE Correlation<T> forward_correlation(const ConvShape& s, const T* x, int64_t* tap_y, int64_t* tap_x) {
+TT_INLINE Correlation<T> forward_correlation(const ConvShape& s, const T* x, int64_t* tap_y,
+                                             int64_t* tap_x) {
   Correlation<T> c{};
   c.images = s.images;
   c.groups = s.groups;
@@ -43,10 +47,12 @@ TT_INLINE Correlation<T> forward_correlation(const ConvShape& s, const T* x, int
 }
 
 template <class T>
-void conv_forward(KernelContext& context, const ConvShape& s, const T* x, const T* w, const T* bias, T* out) {
+void conv_forward(KernelContext& context, const ConvShape& s, const T* x, const T* w, const T* bias,
+                  T* out) {
   const int64_t taps = s.kernel[0] * s.kernel[1], k = s.in_channels * taps;
   const int64_t tap_bytes = (2 * taps * 8 + 63) / 64 * 64;
-  Workspace scratch(context, static_cast<size_t>(tap_bytes + s.groups * s.out_channels * k * static_cast<int64_t>(sizeof(T))));
+  Workspace scratch(context, static_cast<size_t>(tap_bytes + s.groups * s.out_channels * k *
+                                                                 static_cast<int64_t>(sizeof(T))));
   int64_t* tap = scratch.as<int64_t>();
   T* packed = reinterpret_cast<T*>(scratch.as<char>() + tap_bytes);
   Correlation<T> c = forward_correlation(s, x, tap, tap + taps);
@@ -63,12 +69,13 @@ void conv_forward(KernelContext& context, const ConvShape& s, const T* x, const 
   correlate(context, c);
 }
 
-// Input positions r, r + stride, ... of one axis see only the taps i with r + padding - i dilation divisible by the stride, and see g
-// at unit steps through them.
+// Input positions r, r + stride, ... of one axis see only the taps i with r + padding - i dilation
+// divisible by the stride, and see g at unit steps through them.
 struct PhaseAxis {
   int64_t out, before, taps;
 };
-TT_INLINE PhaseAxis phase_axis(const ConvShape& s, int axis, int64_t r, int64_t* tap, int64_t* index) {
+TT_INLINE PhaseAxis phase_axis(const ConvShape& s, int axis, int64_t r, int64_t* tap,
+                               int64_t* index) {
   PhaseAxis a{ceil_div(s.in[axis] - r, s.stride[axis]), 0, 0};
   for (int64_t i = 0; i < s.kernel[axis]; ++i) {
     const int64_t at = r + s.padding[axis] - i * s.dilation[axis];
@@ -85,7 +92,8 @@ TT_INLINE PhaseAxis phase_axis(const ConvShape& s, int axis, int64_t r, int64_t*
 
 // A of the gradient of the input: A[channel][row taps + t] = w[row][channel][index[t]].
 template <class T>
-TT_INLINE void pack_turned(const ConvShape& s, const T* w, const int64_t* index, int64_t taps, int64_t panel, T* to) {
+TT_INLINE void pack_turned(const ConvShape& s, const T* w, const int64_t* index, int64_t taps,
+                           int64_t panel, T* to) {
   const RowPanels panels(s.in_channels);
   const int64_t all = s.kernel[0] * s.kernel[1], k = s.out_channels * taps, kc = k_block(k);
   const int64_t channel = panels.begin(panel), height = panels.begin(panel + 1) - channel;
@@ -110,12 +118,16 @@ TT_INLINE void pack_turned(const ConvShape& s, const T* w, const int64_t* index,
 }
 
 template <class T>
-void conv_input_gradient(KernelContext& context, const ConvShape& s, const T* g, const T* w, T* gx) {
+void conv_input_gradient(KernelContext& context, const ConvShape& s, const T* g, const T* w,
+                         T* gx) {
   const int64_t all = s.kernel[0] * s.kernel[1], k = s.out_channels * all;
-  const int64_t tap_elements = 3 * all + 2 * (s.kernel[0] + s.kernel[1]), tap_bytes = (tap_elements * 8 + 63) / 64 * 64;
-  Workspace scratch(context, static_cast<size_t>(tap_bytes + s.groups * s.in_channels * k * static_cast<int64_t>(sizeof(T))));
+  const int64_t tap_elements = 3 * all + 2 * (s.kernel[0] + s.kernel[1]),
+                tap_bytes = (tap_elements * 8 + 63) / 64 * 64;
+  Workspace scratch(context, static_cast<size_t>(tap_bytes + s.groups * s.in_channels * k *
+                                                                 static_cast<int64_t>(sizeof(T))));
   int64_t *tap_y = scratch.as<int64_t>(), *tap_x = tap_y + all, *index = tap_x + all;
-  int64_t *line_y = index + all, *index_y = line_y + s.kernel[0], *line_x = index_y + s.kernel[0], *index_x = line_x + s.kernel[1];
+  int64_t *line_y = index + all, *index_y = line_y + s.kernel[0], *line_x = index_y + s.kernel[0],
+          *index_x = line_x + s.kernel[1];
   T* packed = reinterpret_cast<T*>(scratch.as<char>() + tap_bytes);
   for (int64_t ry = 0; ry < smaller(s.stride[0], s.in[0]); ++ry) {
     const PhaseAxis y = phase_axis(s, 0, ry, line_y, index_y);
@@ -137,7 +149,8 @@ void conv_input_gradient(KernelContext& context, const ConvShape& s, const T* g,
       if (c.taps == 0) {  // no output pixel saw these
         for (int64_t plane = 0; plane < s.images * s.groups * s.in_channels; ++plane) {
           for (int64_t i = 0; i < y.out; ++i) {
-            for (int64_t j = 0; j < x.out; ++j) c.out[plane * c.out_channel + i * c.out_row + j * c.out_step] = T{};
+            for (int64_t j = 0; j < x.out; ++j)
+              c.out[plane * c.out_channel + i * c.out_row + j * c.out_step] = T{};
           }
         }
         continue;
@@ -159,7 +172,8 @@ void conv_input_gradient(KernelContext& context, const ConvShape& s, const T* g,
 }
 
 template <class T>
-void conv_weight_gradient(KernelContext& context, const ConvShape& s, const T* g, const T* x, T* gw) {
+void conv_weight_gradient(KernelContext& context, const ConvShape& s, const T* g, const T* x,
+                          T* gw) {
   const int64_t taps = s.kernel[0] * s.kernel[1];
   Workspace scratch(context, static_cast<size_t>(2 * taps * 8));
   int64_t* tap = scratch.as<int64_t>();

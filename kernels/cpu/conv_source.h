@@ -30,30 +30,38 @@ TT_INLINE void zero_line(T* to, int64_t count) {
 
 // Which columns of a plane's rows lie inside the source; the same for all channels and images.
 struct PlaneCut {
-  int64_t ty, tx, first, end, from;  // column x in [first, end) is source column from + (x - first) stride
-  bool whole;                        // rows of plane and source are the same
+  int64_t ty, tx, first, end,
+      from;    // column x in [first, end) is source column from + (x - first) stride
+  bool whole;  // rows of plane and source are the same
 };
 template <class T>
-TT_INLINE PlaneCut cut_plane(const Correlation<T>& c, const SourceGrid<T>& grid, int64_t ty, int64_t tx) {
+TT_INLINE PlaneCut cut_plane(const Correlation<T>& c, const SourceGrid<T>& grid, int64_t ty,
+                             int64_t tx) {
   const int64_t step = c.x.stride, shift = c.x.before - tx;
   PlaneCut cut;
   cut.ty = ty;
   cut.tx = tx;
   cut.first = shift <= 0 ? 0 : smaller(grid.width, ceil_div(shift, step));
-  cut.end = c.x.in + shift <= 0 ? cut.first : larger(cut.first, smaller(grid.width, ceil_div(c.x.in + shift, step)));
+  cut.end = c.x.in + shift <= 0
+                ? cut.first
+                : larger(cut.first, smaller(grid.width, ceil_div(c.x.in + shift, step)));
   cut.from = cut.first * step - shift;
-  cut.whole = step == 1 && c.y.stride == 1 && cut.first == 0 && cut.end == grid.width && cut.from == 0 && grid.width == c.x.in;
+  cut.whole = step == 1 && c.y.stride == 1 && cut.first == 0 && cut.end == grid.width &&
+              cut.from == 0 && grid.width == c.x.in;
   return cut;
 }
 
 // to[r][x] = source[(y0 + r) stride + ty - before][x stride + tx - before], zero outside.
 template <class T>
-TT_INLINE void fill_plane(const Correlation<T>& c, const SourceGrid<T>& grid, const PlaneCut& cut, const T* source, int64_t y0, T* to) {
+TT_INLINE void fill_plane(const Correlation<T>& c, const SourceGrid<T>& grid, const PlaneCut& cut,
+                          const T* source, int64_t y0, T* to) {
   const int64_t top = y0 * c.y.stride + cut.ty - c.y.before;
   if (cut.whole) {
-    const int64_t from = top < 0 ? smaller(-top, grid.height) : 0, until = larger(from, smaller(grid.height, c.y.in - top));
+    const int64_t from = top < 0 ? smaller(-top, grid.height) : 0,
+                  until = larger(from, smaller(grid.height, c.y.in - top));
     zero_line(to, from * grid.width);
-    copy_line(source + (top + from) * c.x.in, 1, (until - from) * grid.width, to + from * grid.width);
+    copy_line(source + (top + from) * c.x.in, 1, (until - from) * grid.width,
+              to + from * grid.width);
     zero_line(to + until * grid.width, (grid.height - until) * grid.width);
     return;
   }
@@ -78,8 +86,8 @@ TT_INLINE bool plane_is_used(const Correlation<T>& c, int64_t ty, int64_t tx) {
 }
 
 template <class T>
-void fill_source(const Correlation<T>& c, const SourceGrid<T>& grid, int64_t group, int64_t image, int64_t count, int64_t y0,
-                 int64_t c0, int64_t c1, T* to) {
+void fill_source(const Correlation<T>& c, const SourceGrid<T>& grid, int64_t group, int64_t image,
+                 int64_t count, int64_t y0, int64_t c0, int64_t c1, T* to) {
   if (grid.in_place) return;
   const int64_t in_plane = c.y.in * c.x.in;
   T* plane = to;
@@ -88,7 +96,8 @@ void fill_source(const Correlation<T>& c, const SourceGrid<T>& grid, int64_t gro
       if (!plane_is_used(c, ty, tx)) continue;
       const PlaneCut cut = cut_plane(c, grid, ty, tx);
       for (int64_t i = 0; i < count; ++i) {
-        const T* source = c.source + (((image + i) * c.groups + group) * c.channels + c0) * in_plane;
+        const T* source =
+            c.source + (((image + i) * c.groups + group) * c.channels + c0) * in_plane;
         T* filled = plane + i * grid.image;
         for (int64_t ch = c0; ch < c1; ++ch, source += in_plane, filled += grid.channel) {
           fill_plane(c, grid, cut, source, y0, filled);

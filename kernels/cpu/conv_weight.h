@@ -1,5 +1,6 @@
-// The gradient of the weights: gw[row][k] = sum over images and pixels of g[row][pixel] P[k][pixel], a product whose inner dimension
-// are the pixels. Images are cut into parts by the shape alone; each part sums its own, and a tree adds the parts.
+// The gradient of the weights: gw[row][k] = sum over images and pixels of g[row][pixel]
+// P[k][pixel], a product whose inner dimension are the pixels. Images are cut into parts by the
+// shape alone; each part sums its own, and a tree adds the parts.
 #pragma once
 
 #include "kernels/cpu/conv_source.h"
@@ -7,8 +8,8 @@
 
 namespace tinytorch::TT_KERNEL_NS {
 
-constexpr int64_t kWeightCols = 128;                 // columns of gw whose P is packed at once
-constexpr int64_t kPartBytes = 8 << 20;              // of the sums of all parts, at most
+constexpr int64_t kWeightCols = 128;     // columns of gw whose P is packed at once
+constexpr int64_t kPartBytes = 8 << 20;  // of the sums of all parts, at most
 constexpr int64_t kWeightTaskFlops = 16 * kGrainFlops;
 
 // `c` describes the forward convolution; c.packed and c.out are not used.
@@ -20,8 +21,12 @@ struct WeightPlan {
   int64_t source_elements, rows_elements, panel_elements;
 
   explicit WeightPlan(const Correlation<T>& c);
-  TT_INLINE int64_t slot_elements() const { return source_elements + rows_elements + panel_elements; }
-  TT_INLINE int64_t split_channels(const Correlation<T>& c) const { return ceil_div(c.channels, splits); }
+  TT_INLINE int64_t slot_elements() const {
+    return source_elements + rows_elements + panel_elements;
+  }
+  TT_INLINE int64_t split_channels(const Correlation<T>& c) const {
+    return ceil_div(c.channels, splits);
+  }
 
  private:
   static int64_t rows_for(const Correlation<T>& c, int64_t images);
@@ -31,7 +36,8 @@ template <class T>
 int64_t WeightPlan<T>::rows_for(const Correlation<T>& c, int64_t images) {
   const SourceGrid<T> whole(c, c.y.out, images);
   if (whole.in_place || images > 1) return c.y.out;
-  const int64_t bands = ceil_div(c.channels * whole.channel * static_cast<int64_t>(sizeof(T)), 256 << 10);
+  const int64_t bands =
+      ceil_div(c.channels * whole.channel * static_cast<int64_t>(sizeof(T)), 256 << 10);
   const int64_t least = ceil_div(kMaxChain, c.x.out);  // lines that make a whole chain
   return smaller(c.y.out, larger(least, ceil_div(c.y.out, bands)));
 }
@@ -41,8 +47,10 @@ WeightPlan<T>::WeightPlan(const Correlation<T>& c)
     : images_at_once(smaller(c.images, larger<int64_t>(1, kMaxChain / (c.y.out * c.x.out)))),
       band_rows(rows_for(c, images_at_once)),
       grid(c, band_rows, images_at_once) {
-  const double flops = 2.0 * static_cast<double>(c.images * c.groups * c.rows) * static_cast<double>(c.y.out * c.x.out * c.k());
-  const int64_t most = static_cast<int64_t>(smaller(8.0, flops / static_cast<double>(kWeightTaskFlops)));
+  const double flops = 2.0 * static_cast<double>(c.images * c.groups * c.rows) *
+                       static_cast<double>(c.y.out * c.x.out * c.k());
+  const int64_t most =
+      static_cast<int64_t>(smaller(8.0, flops / static_cast<double>(kWeightTaskFlops)));
   const int64_t wanted = larger<int64_t>(1, most);
   const int64_t bytes = c.groups * c.rows * c.k() * static_cast<int64_t>(sizeof(T));
   parts = smaller(wanted, ceil_div(c.images, images_at_once));
@@ -55,7 +63,8 @@ WeightPlan<T>::WeightPlan(const Correlation<T>& c)
   const auto aligned = [](int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; };
   source_elements = aligned(grid.elements(split_channels(c)));
   rows_elements = aligned(c.rows * block);
-  panel_elements = kWeightCols * block + 4 * kTileCols<T>;  // transposing goes up to three pixels too far
+  panel_elements =
+      kWeightCols * block + 4 * kTileCols<T>;  // transposing goes up to three pixels too far
 }
 
 template <class T>
@@ -65,9 +74,9 @@ struct WeightUnit {
   const int64_t* offsets;  // of every k of this split in P
   const T *g, *source;     // g: of this group and band in the first image
   T *rows_block, *panels;
-  T* sums;                 // [rows][k of all channels], at the first k of this split
-  int64_t count;           // k of this split
-  int64_t images, rows;    // of this band
+  T* sums;               // [rows][k of all channels], at the first k of this split
+  int64_t count;         // k of this split
+  int64_t images, rows;  // of this band
   bool first;
 
   void run(int64_t begin, int64_t end) const;
@@ -81,13 +90,16 @@ struct WeightUnit {
 template <class T>
 void WeightUnit<T>::pack_g(int64_t begin, int64_t end) const {
   const RowPanels panels_of_a(c.rows);
-  const int64_t in_band = rows * c.x.out, in_image = c.y.out * c.x.out, distance = c.groups * c.rows * in_image;
+  const int64_t in_band = rows * c.x.out, in_image = c.y.out * c.x.out,
+                distance = c.groups * c.rows * in_image;
   for (int64_t i = 0; i < panels_of_a.count; ++i) {
     const int64_t row = panels_of_a.begin(i), height = panels_of_a.begin(i + 1) - row;
     T* to = rows_block + row * (end - begin);
     for (int64_t pixel = begin; pixel < end;) {
-      const int64_t image = pixel / in_band, inside = pixel % in_band, n = smaller(end - pixel, in_band - inside);
-      pack_transposed(g + image * distance + row * in_image + inside, in_image, n, height, height, to, height);
+      const int64_t image = pixel / in_band, inside = pixel % in_band,
+                    n = smaller(end - pixel, in_band - inside);
+      pack_transposed(g + image * distance + row * in_image + inside, in_image, n, height, height,
+                      to, height);
       to += n * height;
       pixel += n;
     }
@@ -102,7 +114,8 @@ void WeightUnit<T>::pack_p(int64_t k0, int64_t k1, int64_t begin, int64_t end, T
     for (int64_t lane = 0; lane < kCols && j + lane < k1; lane += kW) {
       const T* lines[kW];
       const int64_t first_k = j + lane;
-      for (int64_t i = 0; i < kW; ++i) lines[i] = source + offsets[first_k + i < k1 ? first_k + i : first_k];
+      for (int64_t i = 0; i < kW; ++i)
+        lines[i] = source + offsets[first_k + i < k1 ? first_k + i : first_k];
       T* out = to + lane;
       for (int64_t pixel = begin; pixel < end;) {
         const Run run = run_at(c, plan.grid, rows, pixel, end);
@@ -154,15 +167,17 @@ void WeightUnit<T>::run(int64_t begin, int64_t end) const {
 
 // The sums of one part, one split of the channels and one group.
 template <class T>
-void sum_part(const Correlation<T>& c, const WeightPlan<T>& plan, const int64_t* offsets, const T* g, int64_t part, int64_t split,
-              int64_t group, T* sums, T* scratch) {
+void sum_part(const Correlation<T>& c, const WeightPlan<T>& plan, const int64_t* offsets,
+              const T* g, int64_t part, int64_t split, int64_t group, T* sums, T* scratch) {
   const int64_t groups_of_images = ceil_div(c.images, plan.images_at_once);
-  const int64_t c0 = split * plan.split_channels(c), c1 = smaller(c.channels, c0 + plan.split_channels(c));
+  const int64_t c0 = split * plan.split_channels(c),
+                c1 = smaller(c.channels, c0 + plan.split_channels(c));
   const int64_t in_image = c.y.out * c.x.out;
   bool first = true;
   const int64_t end = task_begin(groups_of_images, part + 1, plan.parts);
   for (int64_t i = task_begin(groups_of_images, part, plan.parts); i < end; ++i) {
-    const int64_t image = i * plan.images_at_once, images = smaller(plan.images_at_once, c.images - image);
+    const int64_t image = i * plan.images_at_once,
+                  images = smaller(plan.images_at_once, c.images - image);
     for (int64_t y0 = 0; y0 < c.y.out; y0 += plan.band_rows) {
       const int64_t rows = smaller(plan.band_rows, c.y.out - y0), pixels = images * rows * c.x.out;
       fill_source(c, plan.grid, group, image, images, y0, c0, c1, scratch);
@@ -178,7 +193,8 @@ void sum_part(const Correlation<T>& c, const WeightPlan<T>& plan, const int64_t*
                                images,
                                rows,
                                first};
-      for (int64_t begin = 0; begin < pixels; begin += plan.block) unit.run(begin, smaller(pixels, begin + plan.block));
+      for (int64_t begin = 0; begin < pixels; begin += plan.block)
+        unit.run(begin, smaller(pixels, begin + plan.block));
       first = false;
     }
   }
@@ -192,7 +208,7 @@ void add_parts(KernelContext& context, T* sums, int64_t parts, int64_t n, T* out
     const int64_t begin = task_begin(n, task, tasks), end = task_begin(n, task + 1, tasks);
     for (int64_t step = 1; step < parts; step *= 2) {
       for (int64_t p = 0; p + step < parts; p += 2 * step) {
-        T *to = 2 * step >= parts && p == 0 ? out : sums + p * n;
+        T* to = 2 * step >= parts && p == 0 ? out : sums + p * n;
         const T *a = sums + p * n, *b = sums + (p + step) * n;
         for (int64_t i = begin; i < end; ++i) to[i] = a[i] + b[i];
       }
@@ -208,16 +224,21 @@ void weight_gradient(KernelContext& context, const Correlation<T>& c, const T* g
   const int64_t offset_bytes = (c.k() * 8 + 63) / 64 * 64, slot_elements = plan.slot_elements();
   const int64_t sum_elements = plan.parts > 1 ? (plan.parts * n + 63) / 64 * 64 : 0;
   Workspace scratch(context,
-                    static_cast<size_t>(offset_bytes + (sum_elements + slots * slot_elements) * static_cast<int64_t>(sizeof(T))));
+                    static_cast<size_t>(offset_bytes + (sum_elements + slots * slot_elements) *
+                                                           static_cast<int64_t>(sizeof(T))));
   int64_t* offsets = scratch.as<int64_t>();  // from the first channel of a split on
   for (int64_t t = 0; t < c.taps; ++t) {
     const int64_t offset = plan.grid.tap_offset(c.tap_y[t], c.tap_x[t]);
-    for (int64_t ch = 0; ch < c.channels; ++ch) offsets[ch * c.taps + t] = ch * plan.grid.channel + offset;
+    for (int64_t ch = 0; ch < c.channels; ++ch)
+      offsets[ch * c.taps + t] = ch * plan.grid.channel + offset;
   }
-  T *sums = reinterpret_cast<T*>(scratch.as<char>() + offset_bytes), *slot_data = sums + sum_elements;
+  T *sums = reinterpret_cast<T*>(scratch.as<char>() + offset_bytes),
+    *slot_data = sums + sum_elements;
   parallel_for_slots(context, tasks, slots, [&](int64_t task, int slot) {
-    const int64_t group = task % c.groups, split = task / c.groups % plan.splits, part = task / c.groups / plan.splits;
-    sum_part(c, plan, offsets, g, part, split, group, plan.parts > 1 ? sums + part * n : gw, slot_data + slot * slot_elements);
+    const int64_t group = task % c.groups, split = task / c.groups % plan.splits,
+                  part = task / c.groups / plan.splits;
+    sum_part(c, plan, offsets, g, part, split, group, plan.parts > 1 ? sums + part * n : gw,
+             slot_data + slot * slot_elements);
   });
   if (plan.parts > 1) add_parts(context, sums, plan.parts, n, gw);
 }

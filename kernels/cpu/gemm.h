@@ -1,5 +1,6 @@
-// The one gemm interface of the CPU kernels: C (+)= op(A) op(B), with biases and an activation in the write-out. Behind it stand two
-// engines: the own packed kernel (gemm_own.h) and OpenBLAS on tiles that come from the shape (gemm_blas.h).
+// The one gemm interface of the CPU kernels: C (+)= op(A) op(B), with biases and an activation in
+// the write-out. Behind it stand two engines: the own packed kernel (gemm_own.h) and OpenBLAS on
+// tiles that come from the shape (gemm_blas.h).
 #pragma once
 
 #include "backends/cpu/rt.h"
@@ -24,13 +25,15 @@ struct Gemm {
   const T* col_bias = nullptr;  // [n]
 };
 
-// Threads cut m and n only. The bits depend on m, n, k, the transpositions, the instruction set and the engine.
+// Threads cut m and n only. The bits depend on m, n, k, the transpositions, the instruction set and
+// the engine.
 template <class T>
 void gemm(KernelContext& context, const Gemm<T>& g);
 
 // `batch` products with these distances between matrices; 0 repeats one.
 template <class T>
-void gemm_batch(KernelContext& context, const Gemm<T>& g, int64_t batch, int64_t stride_a, int64_t stride_b, int64_t stride_c);
+void gemm_batch(KernelContext& context, const Gemm<T>& g, int64_t batch, int64_t stride_a,
+                int64_t stride_b, int64_t stride_c);
 
 // The engine for a product of this size.
 template <class T>
@@ -38,7 +41,8 @@ bool uses_blas(int64_t m, int64_t n, int64_t k);
 
 // ---- parts of the own engine that convolution builds on
 
-// k is summed in blocks of equal size: the longer a chain, the larger its rounding error. They depend on k alone.
+// k is summed in blocks of equal size: the longer a chain, the larger its rounding error. They
+// depend on k alone.
 constexpr int64_t kMaxChain = 256;
 TT_INLINE int64_t k_block(int64_t k) {
   if (k <= kMaxChain) return k < 1 ? 1 : k;
@@ -52,7 +56,8 @@ struct RowPanels {
   TT_INLINE int64_t begin(int64_t i) const { return i * rows / count; }
 };
 
-// Packs op(A) for all k: block after block of k, in each panel after panel. Needs m k elements. Panels [first, last) only.
+// Packs op(A) for all k: block after block of k, in each panel after panel. Needs m k elements.
+// Panels [first, last) only.
 template <class T>
 void pack_rows(const Gemm<T>& g, const RowPanels& panels, int64_t first, int64_t last, T* out);
 

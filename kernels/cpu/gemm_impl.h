@@ -43,7 +43,8 @@ template <class T>
 TT_INLINE void own_gemm_here(const Gemm<T>& g, const OwnPlan<T>& plan, T* b_block) {
   const RowPanels rows(g.m);
   const OwnTask<T> task{g, plan, rows, 0, nullptr};
-  for (int64_t c0 = 0; c0 < g.n; c0 += plan.block_cols) task.run(0, rows.count, c0, smaller(g.n, c0 + plan.block_cols), b_block);
+  for (int64_t c0 = 0; c0 < g.n; c0 += plan.block_cols)
+    task.run(0, rows.count, c0, smaller(g.n, c0 + plan.block_cols), b_block);
 }
 
 template <class T>
@@ -66,7 +67,8 @@ void own_gemm(KernelContext& context, const Gemm<T>& g) {
   const int64_t chunk_rows = smaller(g.m, ceil_div(panels, chunks) * kTileRows);
   const int64_t a_elements = plan.pack_a ? (chunk_rows * g.k + 63) / 64 * 64 : 0;
   Workspace scratch(context, static_cast<size_t>(a_elements + slots * b_elements) * sizeof(T));
-  T *const packed = plan.pack_a ? scratch.as<T>() : nullptr, *const b_blocks = scratch.as<T>() + a_elements;
+  T *const packed = plan.pack_a ? scratch.as<T>() : nullptr, *const b_blocks =
+                                                                 scratch.as<T>() + a_elements;
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
     const int64_t row0 = task_begin(g.m, chunk, chunks), row1 = task_begin(g.m, chunk + 1, chunks);
     const RowPanels rows(row1 - row0);
@@ -74,15 +76,18 @@ void own_gemm(KernelContext& context, const Gemm<T>& g) {
       Gemm<T> part = g;
       part.m = rows.rows;
       part.a = g.ta ? g.a + row0 : g.a + row0 * g.lda;
-      const int64_t pack_tasks = tasks_for(rows.rows * g.k * static_cast<int64_t>(sizeof(T)), kGrainBytes, rows.count);
+      const int64_t pack_tasks =
+          tasks_for(rows.rows * g.k * static_cast<int64_t>(sizeof(T)), kGrainBytes, rows.count);
       parallel_for(context, pack_tasks, [&](int64_t task) {
-        pack_rows(part, rows, task_begin(rows.count, task, pack_tasks), task_begin(rows.count, task + 1, pack_tasks), packed);
+        pack_rows(part, rows, task_begin(rows.count, task, pack_tasks),
+                  task_begin(rows.count, task + 1, pack_tasks), packed);
       });
     }
     const OwnTask<T> task{g, plan, rows, row0, packed};
     parallel_for_slots(context, tasks, slots, [&](int64_t index, int slot) {
       const int64_t c = index / plan.row_tasks, r = index % plan.row_tasks;
-      task.run(task_begin(rows.count, r, plan.row_tasks), task_begin(rows.count, r + 1, plan.row_tasks), c * plan.block_cols,
+      task.run(task_begin(rows.count, r, plan.row_tasks),
+               task_begin(rows.count, r + 1, plan.row_tasks), c * plan.block_cols,
                smaller(g.n, (c + 1) * plan.block_cols), b_blocks + slot * b_elements);
     });
   }
@@ -122,8 +127,10 @@ void gemm(KernelContext& context, const Gemm<T>& g) {
 }
 
 template <class T>
-void gemm_batch(KernelContext& context, const Gemm<T>& g, int64_t batch, int64_t stride_a, int64_t stride_b, int64_t stride_c) {
-  const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
+void gemm_batch(KernelContext& context, const Gemm<T>& g, int64_t batch, int64_t stride_a,
+                int64_t stride_b, int64_t stride_c) {
+  const double flops =
+      2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
   const auto one = [&](int64_t i) {
     Gemm<T> part = g;
     part.a += i * stride_a;
@@ -131,11 +138,13 @@ void gemm_batch(KernelContext& context, const Gemm<T>& g, int64_t batch, int64_t
     part.c += i * stride_c;
     gemm(context, part);
   };
-  if (batch == 1 || flops >= 8.0 * static_cast<double>(kTaskFlops)) {  // each has work enough for all threads
+  if (batch == 1 ||
+      flops >= 8.0 * static_cast<double>(kTaskFlops)) {  // each has work enough for all threads
     for (int64_t i = 0; i < batch; ++i) one(i);
     return;
   }
-  const int64_t tasks = tasks_for(static_cast<int64_t>(flops * static_cast<double>(batch)), 2 * kGrainFlops, smaller<int64_t>(batch, 64));
+  const int64_t tasks = tasks_for(static_cast<int64_t>(flops * static_cast<double>(batch)),
+                                  2 * kGrainFlops, smaller<int64_t>(batch, 64));
   parallel_for(context, tasks, [&](int64_t task) {
     const int64_t end = task_begin(batch, task + 1, tasks);
     for (int64_t i = task_begin(batch, task, tasks); i < end; ++i) one(i);

@@ -1,5 +1,6 @@
-// The own engine. A is packed once for a chunk of rows, B block by block by the task that needs it; small operands are read where they
-// are. Loop order: blocks of k, then panels of A (one stays in L1), then panels of B (a block stays in L2).
+// The own engine. A is packed once for a chunk of rows, B block by block by the task that needs it;
+// small operands are read where they are. Loop order: blocks of k, then panels of A (one stays in
+// L1), then panels of B (a block stays in L2).
 #pragma once
 
 #include "kernels/cpu/gemm.h"
@@ -9,7 +10,8 @@ namespace tinytorch::TT_KERNEL_NS {
 
 constexpr int64_t kChunkElements = 512 << 10;  // of packed A
 constexpr int64_t kBlockCols = 256;            // most columns of B packed at once
-constexpr int64_t kSmallStride = 2048;         // bytes; rows farther apart than this fall into few sets of the L1 cache
+constexpr int64_t kSmallStride =
+    2048;  // bytes; rows farther apart than this fall into few sets of the L1 cache
 constexpr int64_t kTaskFlops = 4 * cpu::kGrainFlops;
 
 // How a product is read and cut; all from its shape.
@@ -29,15 +31,20 @@ OwnPlan<T>::OwnPlan(const Gemm<T>& g) {
   constexpr int64_t kCols = kTileCols<T>, kLine = kSmallStride / static_cast<int64_t>(sizeof(T));
   const RowPanels rows(g.m);
   const int64_t col_panels = ceil_div(g.n, kCols);
-  const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
+  const double flops =
+      2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
   const bool small = flops <= 2.0 * 128 * 128 * 128 && g.lda <= kLine && g.ldb <= kLine;
   pack_a = !small && col_panels > 1;
-  pack_b = g.tb || (!small && rows.count > 2) || (pack_a && g.n % kCols) || (!kMaskedMemory && g.n % kLanes<T>);
+  pack_b = g.tb || (!small && rows.count > 2) || (pack_a && g.n % kCols) ||
+           (!kMaskedMemory && g.n % kLanes<T>);
   chunk_panels = rows.count;
-  if (pack_a) chunk_panels = larger<int64_t>(1, smaller<int64_t>(rows.count, kChunkElements / larger<int64_t>(1, g.k) / kTileRows));
-  const int64_t most = static_cast<int64_t>(smaller(flops * static_cast<double>(chunk_panels) / static_cast<double>(rows.count) /
-                                                        static_cast<double>(kTaskFlops),
-                                                    32.0));
+  if (pack_a)
+    chunk_panels = larger<int64_t>(
+        1, smaller<int64_t>(rows.count, kChunkElements / larger<int64_t>(1, g.k) / kTileRows));
+  const int64_t most = static_cast<int64_t>(
+      smaller(flops * static_cast<double>(chunk_panels) / static_cast<double>(rows.count) /
+                  static_cast<double>(kTaskFlops),
+              32.0));
   const int64_t wanted = larger<int64_t>(1, most);
   col_tasks = larger(ceil_div(g.n, kBlockCols), smaller(wanted, col_panels / 2));
   block_cols = ceil_div(col_panels, larger<int64_t>(1, col_tasks)) * kCols;
@@ -45,7 +52,8 @@ OwnPlan<T>::OwnPlan(const Gemm<T>& g) {
   row_tasks = larger<int64_t>(1, smaller(wanted / col_tasks, chunk_panels / 4));
 }
 
-// C rows of panels [i0, i1) and columns [c0, c1). `packed` is what pack_rows made of the chunk that starts at row chunk_row, or null.
+// C rows of panels [i0, i1) and columns [c0, c1). `packed` is what pack_rows made of the chunk that
+// starts at row chunk_row, or null.
 template <class T>
 struct OwnTask {
   const Gemm<T>& g;
@@ -85,7 +93,8 @@ void OwnTask<T>::run(int64_t i0, int64_t i1, int64_t c0, int64_t c1, T* b_block)
     t.accumulate = g.accumulate || p0 > 0;
     t.relu = last && g.act == Activation::relu;
     for (int64_t i = i0; i < i1; ++i) {
-      const int64_t row = rows.begin(i), height = rows.begin(i + 1) - row, whole_row = chunk_row + row;
+      const int64_t row = rows.begin(i), height = rows.begin(i + 1) - row,
+                    whole_row = chunk_row + row;
       if (packed) {
         t.a = packed + rows.rows * p0 + row * kb;
         t.a_row = 1;
@@ -109,7 +118,8 @@ void OwnTask<T>::run(int64_t i0, int64_t i1, int64_t c0, int64_t c1, T* b_block)
           run_tile(tiles.in_place_cut, height, t);
         }
       }
-      if (last && bounded) apply_activation(g.act, g.c + whole_row * g.ldc + c0, g.ldc, height, c1 - c0);
+      if (last && bounded)
+        apply_activation(g.act, g.c + whole_row * g.ldc + c0, g.ldc, height, c1 - c0);
     }
     p0 += kb;
   } while (p0 < g.k);

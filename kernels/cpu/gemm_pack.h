@@ -1,5 +1,6 @@
-// Copies operands into the layout that tiles read: for every k the elements of one panel side by side. `out_step` is the distance
-// between two k in the panel; lanes from `count` up to `width` become zero (a tile computes with them and throws the result away).
+// Copies operands into the layout that tiles read: for every k the elements of one panel side by
+// side. `out_step` is the distance between two k in the panel; lanes from `count` up to `width`
+// become zero (a tile computes with them and throws the result away).
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,8 @@ template <class V, std::size_t... I>
 TT_INLINE auto join(const V& a, const V& b, std::index_sequence<I...>) {
   return __builtin_shufflevector(a, b, I...);
 }
-// In each 128-bit part: groups of G elements of a and b in turn, from the lower or the upper half of the part.
+// In each 128-bit part: groups of G elements of a and b in turn, from the lower or the upper half
+// of the part.
 template <int kPart, int kGroup, int kUpper, int kWhole, class V, std::size_t... I>
 TT_INLINE V interleave(const V& a, const V& b, std::index_sequence<I...>) {
   return __builtin_shufflevector(
@@ -28,7 +30,8 @@ TT_INLINE V interleave(const V& a, const V& b, std::index_sequence<I...>) {
 }
 template <int kGroup, int kUpper, class T>
 TT_INLINE Vec<T> mix(const Vec<T>& a, const Vec<T>& b) {
-  return interleave<kQuad<T>, kGroup, kUpper, kLanes<T>>(a, b, std::make_index_sequence<kLanes<T>>());
+  return interleave<kQuad<T>, kGroup, kUpper, kLanes<T>>(a, b,
+                                                         std::make_index_sequence<kLanes<T>>());
 }
 
 template <class T>
@@ -61,7 +64,8 @@ TT_INLINE Vec<T> gather_quads(const T* const* rows, int64_t p) {
 #endif
 }
 
-// Elements p .. p + kQuad - 1 of as many rows as a vector has lanes: out[j] becomes element p + j of every row.
+// Elements p .. p + kQuad - 1 of as many rows as a vector has lanes: out[j] becomes element p + j
+// of every row.
 template <class T>
 TT_INLINE void transpose_quads(const T* const* rows, int64_t p, Vec<T>* out) {
   if constexpr (sizeof(T) == 8) {
@@ -82,17 +86,22 @@ TT_INLINE void transpose_quads(const T* const* rows, int64_t p, Vec<T>* out) {
 
 // Lane j is in[j in_row] for j < n, else zero.
 template <class T>
-TT_INLINE Vec<T> gather_column(const T* in, int64_t in_row, int64_t n, [[maybe_unused]] Lanes<T> valid) {
+TT_INLINE Vec<T> gather_column(const T* in, int64_t in_row, int64_t n,
+                               [[maybe_unused]] Lanes<T> valid) {
 #if defined(__AVX512F__)
   if (in_row < INT32_MAX / 64) {  // indices are 32 bits wide
     const int step = static_cast<int>(in_row);
     if constexpr (sizeof(T) == 4) {
       const __m512i at = _mm512_mullo_epi32(
-          _mm512_set1_epi32(step), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-      return (Vec<T>)_mm512_mask_i32gather_ps(_mm512_setzero_ps(), static_cast<__mmask16>(valid.bits), at, in, 4);
+          _mm512_set1_epi32(step),
+          _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+      return (Vec<T>)_mm512_mask_i32gather_ps(_mm512_setzero_ps(),
+                                              static_cast<__mmask16>(valid.bits), at, in, 4);
     } else {
-      const __m256i at = _mm256_mullo_epi32(_mm256_set1_epi32(step), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-      return (Vec<T>)_mm512_mask_i32gather_pd(_mm512_setzero_pd(), static_cast<__mmask8>(valid.bits), at, in, 8);
+      const __m256i at =
+          _mm256_mullo_epi32(_mm256_set1_epi32(step), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+      return (Vec<T>)_mm512_mask_i32gather_pd(_mm512_setzero_pd(),
+                                              static_cast<__mmask8>(valid.bits), at, in, 8);
     }
   }
 #endif
@@ -105,11 +114,14 @@ TT_INLINE Vec<T> gather_column(const T* in, int64_t in_row, int64_t n, [[maybe_u
 
 // out[p out_step + j] = in[j in_row + p] for j < count.
 template <class T>
-TT_INLINE void pack_transposed(const T* in, int64_t in_row, int64_t k, int64_t count, int64_t width, T* out,
-                               int64_t out_step) {
+TT_INLINE void pack_transposed(const T* in, int64_t in_row, int64_t k, int64_t count, int64_t width,
+                               T* out, int64_t out_step) {
   constexpr int kW = kLanes<T>, kQ = pack_detail::kQuad<T>;
   for (int64_t j0 = 0; j0 < width; j0 += kW) {
-    const int64_t n = count - j0 < 0 ? 0 : count - j0 < kW ? count - j0 : kW, room = width - j0 < kW ? width - j0 : kW;
+    const int64_t n = count - j0 < 0    ? 0
+                      : count - j0 < kW ? count - j0
+                                        : kW,
+                  room = width - j0 < kW ? width - j0 : kW;
     const T* rows[kW];
     for (int64_t j = 0; j < kW; ++j) rows[j] = in + (j0 + (j < n ? j : 0)) * in_row;
     const Lanes<T> valid(n), stored(room);
@@ -132,14 +144,16 @@ TT_INLINE void pack_transposed(const T* in, int64_t in_row, int64_t k, int64_t c
       }
     }
     for (; p < k; ++p, to += out_step) {
-      store_lanes(to, pack_detail::gather_column<T>(in + j0 * in_row + p, in_row, n, valid), stored);
+      store_lanes(to, pack_detail::gather_column<T>(in + j0 * in_row + p, in_row, n, valid),
+                  stored);
     }
   }
 }
 
 // out[p out_step + j] = in[p in_row + j] for j < count.
 template <class T>
-TT_INLINE void pack_copied(const T* in, int64_t in_row, int64_t k, int64_t count, int64_t width, T* out, int64_t out_step) {
+TT_INLINE void pack_copied(const T* in, int64_t in_row, int64_t k, int64_t count, int64_t width,
+                           T* out, int64_t out_step) {
   constexpr int kW = kLanes<T>;
   if (count == width && width == 2 * kW) {
     for (int64_t p = 0; p < k; ++p, in += in_row, out += out_step) {
@@ -149,11 +163,15 @@ TT_INLINE void pack_copied(const T* in, int64_t in_row, int64_t k, int64_t count
     return;
   }
   for (int64_t j0 = 0; j0 < width; j0 += kW) {
-    const int64_t n = count - j0 < 0 ? 0 : count - j0 < kW ? count - j0 : kW, room = width - j0 < kW ? width - j0 : kW;
+    const int64_t n = count - j0 < 0    ? 0
+                      : count - j0 < kW ? count - j0
+                                        : kW,
+                  room = width - j0 < kW ? width - j0 : kW;
     const Lanes<T> valid(n), stored(room);
     const T* from = in + j0;
     T* to = out + j0;
-    for (int64_t p = 0; p < k; ++p, from += in_row, to += out_step) store_lanes(to, load_lanes(from, valid), stored);
+    for (int64_t p = 0; p < k; ++p, from += in_row, to += out_step)
+      store_lanes(to, load_lanes(from, valid), stored);
   }
 }
 

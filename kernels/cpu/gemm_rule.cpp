@@ -1,4 +1,5 @@
-// Which engine runs a matrix product: the user's choice (TINYTORCH_GEMM) or a rule from dtype, shape and instruction set.
+// Which engine runs a matrix product: the user's choice (TINYTORCH_GEMM) or a rule from dtype,
+// shape and instruction set.
 #include "kernels/cpu/gemm.h"
 
 namespace tinytorch::TT_KERNEL_NS {

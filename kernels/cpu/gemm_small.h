@@ -1,12 +1,13 @@
-// Two short ways of the own engine: products so small that every branch counts, and products with so few rows or columns that lanes
-// run along k.
+// Two short ways of the own engine: products so small that every branch counts, and products with
+// so few rows or columns that lanes run along k.
 #pragma once
 
 #include "kernels/cpu/gemm_own.h"
 
 namespace tinytorch::TT_KERNEL_NS {
 
-// ---- small: no plan, no buffers but the stack's, operands where they are; only a transposed B is copied.
+// ---- small: no plan, no buffers but the stack's, operands where they are; only a transposed B is
+// copied.
 
 template <class T>
 constexpr int64_t kSmallPacked = 16384 / static_cast<int64_t>(sizeof(T));
@@ -14,8 +15,8 @@ constexpr int64_t kSmallPacked = 16384 / static_cast<int64_t>(sizeof(T));
 template <class T>
 TT_INLINE bool is_small(const Gemm<T>& g) {
   constexpr int64_t kLine = kSmallStride / static_cast<int64_t>(sizeof(T));
-  return g.m <= 64 && g.n <= 512 && g.k <= 64 && g.m * g.n * g.k <= 64 * 64 * 64 && g.lda <= kLine && g.ldb <= kLine &&
-         g.act <= Activation::relu;
+  return g.m <= 64 && g.n <= 512 && g.k <= 64 && g.m * g.n * g.k <= 64 * 64 * 64 &&
+         g.lda <= kLine && g.ldb <= kLine && g.act <= Activation::relu;
 }
 
 template <class T>
@@ -60,7 +61,8 @@ TT_INLINE void small_gemm(const Gemm<T>& g) {
   }
 }
 
-// ---- dot: a few rows against rows, lanes along k. A matrix times a vector reads the matrix once, at the speed of memory.
+// ---- dot: a few rows against rows, lanes along k. A matrix times a vector reads the matrix once,
+// at the speed of memory.
 
 constexpr int64_t kDotSide = 3;  // most rows (or columns) of C that are better off this way
 
@@ -147,7 +149,8 @@ template <class T>
 void dot_gemm(KernelContext& context, const Gemm<T>& g) {
   const bool few_are_rows = g.m <= g.n;
   const int64_t few = few_are_rows ? g.m : g.n, many = few_are_rows ? g.n : g.m;
-  const int64_t tasks = tasks_for(many * g.k * static_cast<int64_t>(sizeof(T)), kGrainBytes, smaller<int64_t>(64, ceil_div(many, 8)));
+  const int64_t tasks = tasks_for(many * g.k * static_cast<int64_t>(sizeof(T)), kGrainBytes,
+                                  smaller<int64_t>(64, ceil_div(many, 8)));
   parallel_for(context, tasks, [&](int64_t task) {
     const int64_t begin = task_begin(many, task, tasks), end = task_begin(many, task + 1, tasks);
     switch (few) {

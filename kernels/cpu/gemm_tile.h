@@ -1,6 +1,6 @@
-// The register tile of the own gemm engine: R rows by NV vectors of C stay in registers while k runs. R is broadcast from A, the
-// vectors come from B. Every element of C is one chain of multiply-adds in the order of k, whatever the tile, so cutting C
-// differently changes no bit.
+// The register tile of the own gemm engine: R rows by NV vectors of C stay in registers while k
+// runs. R is broadcast from A, the vectors come from B. Every element of C is one chain of
+// multiply-adds in the order of k, whatever the tile, so cutting C differently changes no bit.
 #pragma once
 
 #include <tinytorch/backend/params.h>
@@ -27,9 +27,10 @@ constexpr int kTileRows = 5;
 #endif
 constexpr int kTileVectors = 2;
 template <class T>
-constexpr int kTileCols = kTileVectors * kLanes<T>;  // width of a panel of B
+constexpr int kTileCols = kTileVectors* kLanes<T>;  // width of a panel of B
 
-// The lanes below n, for loads and stores that must not touch the others. Fast where the instruction set has masked memory access.
+// The lanes below n, for loads and stores that must not touch the others. Fast where the
+// instruction set has masked memory access.
 #if defined(__AVX512F__)
 constexpr bool kMaskedMemory = true;
 template <class T>
@@ -56,15 +57,22 @@ struct Lanes {
   __m256i bits;
   TT_INLINE explicit Lanes(int64_t n) {
     if constexpr (sizeof(T) == 4) {
-      bits = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+      bits = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                                _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     } else {
       bits = _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
     }
   }
 };
-TT_INLINE Vec<float> load_lanes(const float* p, Lanes<float> lanes) { return (Vec<float>)_mm256_maskload_ps(p, lanes.bits); }
-TT_INLINE Vec<double> load_lanes(const double* p, Lanes<double> lanes) { return (Vec<double>)_mm256_maskload_pd(p, lanes.bits); }
-TT_INLINE void store_lanes(float* p, const Vec<float>& v, Lanes<float> lanes) { _mm256_maskstore_ps(p, lanes.bits, (__m256)v); }
+TT_INLINE Vec<float> load_lanes(const float* p, Lanes<float> lanes) {
+  return (Vec<float>)_mm256_maskload_ps(p, lanes.bits);
+}
+TT_INLINE Vec<double> load_lanes(const double* p, Lanes<double> lanes) {
+  return (Vec<double>)_mm256_maskload_pd(p, lanes.bits);
+}
+TT_INLINE void store_lanes(float* p, const Vec<float>& v, Lanes<float> lanes) {
+  _mm256_maskstore_ps(p, lanes.bits, (__m256)v);
+}
 TT_INLINE void store_lanes(double* p, const Vec<double>& v, Lanes<double> lanes) {
   _mm256_maskstore_pd(p, lanes.bits, (__m256d)v);
 }
@@ -89,7 +97,8 @@ template <class T>
 struct Tile {
   int64_t k;
   const T* a;
-  int64_t a_row, a_step;  // A(i, p) = a[i a_row + p a_step]; packed panels have 1 and the number of rows
+  int64_t a_row,
+      a_step;  // A(i, p) = a[i a_row + p a_step]; packed panels have 1 and the number of rows
   const T* b;
   int64_t b_step;
   T* c;
@@ -103,16 +112,18 @@ struct Tile {
 template <class T>
 using TileFunction = void (*)(const Tile<T>&);
 
-// How a tile reads its operands. packed: A from a packed panel, B from one or from whole vectors in place. in_place: A with strides.
-// in_place_cut: and the last vector of B only as far as `cols`. indirect: A packed, every row of B at an offset of its own, in whole
-// vectors (convolution reads an image like that).
+// How a tile reads its operands. packed: A from a packed panel, B from one or from whole vectors in
+// place. in_place: A with strides. in_place_cut: and the last vector of B only as far as `cols`.
+// indirect: A packed, every row of B at an offset of its own, in whole vectors (convolution reads
+// an image like that).
 enum class TileReads { packed, in_place, in_place_cut, indirect };
 
 template <class T, int R, int NV>
 TT_INLINE void write_tile(const Tile<T>& t, Vec<T> (&sum)[R][NV]) {
   using V = Vec<T>;
   constexpr int kW = kLanes<T>;
-  T* const c = t.c;  // copies: a store could change what `t` refers to, as far as the compiler knows
+  T* const c =
+      t.c;  // copies: a store could change what `t` refers to, as far as the compiler knows
   const int64_t c_row = t.c_row;
   const T *const row_bias = t.row_bias, *const col_bias = t.col_bias;
   const bool accumulate = t.accumulate, relu = t.relu, whole = t.cols == NV * kW;
@@ -147,12 +158,12 @@ template <class T, int R, int NV, TileReads kReads>
 void tile(const Tile<T>& t) {
   using V = Vec<T>;
   constexpr int kW = kLanes<T>;
-  constexpr bool kIndirect = kReads == TileReads::indirect, kPacked = kReads == TileReads::packed || kIndirect;
-  constexpr int kGroups = kPacked ? 1 : (R + 2) / 3;  // rows in threes: an address is base + {0, 1, 2} * stride
+  constexpr bool kIndirect = kReads == TileReads::indirect,
+                 kPacked = kReads == TileReads::packed || kIndirect;
+  constexpr int kGroups =
+      kPacked ? 1 : (R + 2) / 3;  // rows in threes: an address is base + {0, 1, 2} * stride
   V sum[R][NV];
-  TT_UNROLL for (int i = 0; i < R; ++i) {
-    TT_UNROLL for (int j = 0; j < NV; ++j) sum[i][j] = V{};
-  }
+  TT_UNROLL for (int i = 0; i < R; ++i) { TT_UNROLL for (int j = 0; j < NV; ++j) sum[i][j] = V{}; }
   if (t.k >= 8) {  // C is needed only after the loop; by then it has come
     TT_UNROLL for (int i = 0; i < R; ++i) {
       TT_UNROLL for (int j = 0; j < NV; ++j) __builtin_prefetch(t.c + i * t.c_row + j * kW, 1);
@@ -187,15 +198,16 @@ void tile(const Tile<T>& t) {
 // By rows - 1 and vectors - 1.
 template <class T>
 struct TileTable {
-  TileFunction<T> packed[kTileRows][kTileVectors], in_place[kTileRows][kTileVectors], in_place_cut[kTileRows][kTileVectors],
-      indirect[kTileRows][kTileVectors];
+  TileFunction<T> packed[kTileRows][kTileVectors], in_place[kTileRows][kTileVectors],
+      in_place_cut[kTileRows][kTileVectors], indirect[kTileRows][kTileVectors];
 };
 template <class T>
 const TileTable<T>& tile_table();
 
 // The tile for this many rows and columns.
 template <class T>
-TT_INLINE void run_tile(const TileFunction<T> (&functions)[kTileRows][kTileVectors], int64_t rows, const Tile<T>& t) {
+TT_INLINE void run_tile(const TileFunction<T> (&functions)[kTileRows][kTileVectors], int64_t rows,
+                        const Tile<T>& t) {
   functions[rows - 1][t.cols > kLanes<T>](t);
 }
 

@@ -1,4 +1,5 @@
-// Instantiates all tiles of one element type; included by gemm_tiles_f32.cpp and gemm_tiles_f64.cpp only.
+// Instantiates all tiles of one element type; included by gemm_tiles_f32.cpp and gemm_tiles_f64.cpp
+// only.
 #pragma once
 
 #include "kernels/cpu/gemm_tile.h"

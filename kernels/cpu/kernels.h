@@ -1,5 +1,5 @@
-// Declares every row of kernels.def for the instruction set that is being compiled (TT_KERNEL_NS: cpu::baseline, cpu::avx2 or
-// cpu::avx512), and the table made of them.
+// Declares every row of kernels.def for the instruction set that is being compiled (TT_KERNEL_NS:
+// cpu::baseline, cpu::avx2 or cpu::avx512), and the table made of them.
 #pragma once
 
 #include <tinytorch/backend/backend.h>

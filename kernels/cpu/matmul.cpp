@@ -7,11 +7,14 @@ namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
 template <class T>
-void run_matmul(KernelContext& context, const View& out, const View& a, const View& b, const MatmulParams& p) {
-  Gemm<T> g{p.m, p.n, p.k, a.as<T>(), p.ta ? p.m : p.k, b.as<T>(), p.tb ? p.k : p.n, out.as<T>(), p.n};
+void run_matmul(KernelContext& context, const View& out, const View& a, const View& b,
+                const MatmulParams& p) {
+  Gemm<T> g{p.m,         p.n, p.k, a.as<T>(), p.ta ? p.m : p.k, b.as<T>(), p.tb ? p.k : p.n,
+            out.as<T>(), p.n};
   g.ta = p.ta;
   g.tb = p.tb;
-  if (p.batch > 1 && p.stride_b == 0 && !p.ta && p.stride_a == p.m * p.k) {  // one matrix for all: a taller product
+  if (p.batch > 1 && p.stride_b == 0 && !p.ta &&
+      p.stride_a == p.m * p.k) {  // one matrix for all: a taller product
     g.m *= p.batch;
     gemm(context, g);
     return;
@@ -20,7 +23,8 @@ void run_matmul(KernelContext& context, const View& out, const View& a, const Vi
 }
 
 template <class T>
-void run_linear(KernelContext& context, const View& out, const View& x, const View& w, const View* bias, Activation act) {
+void run_linear(KernelContext& context, const View& out, const View& x, const View& w,
+                const View* bias, Activation act) {
   const int64_t rows = x.shape[0], inputs = x.shape[1], outputs = w.shape[0];
   Gemm<T> g{rows, outputs, inputs, x.as<T>(), inputs, w.as<T>(), inputs, out.as<T>(), outputs};
   g.tb = true;
@@ -31,7 +35,8 @@ void run_linear(KernelContext& context, const View& out, const View& x, const Vi
 
 }  // namespace
 
-void matmul(KernelContext& context, const View& out, const View& a, const View& b, const MatmulParams& p) {
+void matmul(KernelContext& context, const View& out, const View& a, const View& b,
+            const MatmulParams& p) {
   if (out.numel == 0) return;
   if (out.dtype == Dtype::f32) {
     run_matmul<float>(context, out, a, b, p);
@@ -40,7 +45,8 @@ void matmul(KernelContext& context, const View& out, const View& a, const View& 
   }
 }
 
-void linear(KernelContext& context, const View& out, const View& x, const View& w, const View* b, Activation act) {
+void linear(KernelContext& context, const View& out, const View& x, const View& w, const View* b,
+            Activation act) {
   if (out.numel == 0) return;
   if (out.dtype == Dtype::f32) {
     run_linear<float>(context, out, x, w, b, act);

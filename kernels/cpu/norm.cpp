@@ -53,7 +53,9 @@ template <class T>
     const T* p = job.x + at;
     accumulate_from<SumOf<T>>(
         sum, n, [=](int64_t i) { return static_cast<Vec<T>>(load(p + i) - shift); },
-        [=](int64_t i, int64_t k) { return static_cast<Vec<T>>(load_part(p + i, k, shift) - shift); });
+        [=](int64_t i, int64_t k) {
+          return static_cast<Vec<T>>(load_part(p + i, k, shift) - shift);
+        });
   });
   const double mean = static_cast<double>(first) + total<T>(sum) / count;
   const T near = static_cast<T>(mean);

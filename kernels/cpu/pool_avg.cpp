@@ -1,5 +1,5 @@
-// Rows avg_pool2d and avg_pool2d_grad. A line of outputs at a time, one loop over the line for every tap. Sums go line by line of the
-// window, so chains of additions stay short.
+// Rows avg_pool2d and avg_pool2d_grad. A line of outputs at a time, one loop over the line for
+// every tap. Sums go line by line of the window, so chains of additions stay short.
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/pool_window.h"
 
@@ -27,7 +27,8 @@ void average_narrow_line(const PoolShape& s, const T* in, bool whole, int64_t y,
   for (int64_t x = 0; x < s.x.out; ++x) {
     const int64_t j0 = s.x.first_tap(x), taps = s.x.taps(x);
     T sum{};
-    for (int64_t i = i0; i < i1; ++i) sum += sum_line(in + s.y.at(y, i) * s.x.in + s.x.at(x, j0), taps);
+    for (int64_t i = i0; i < i1; ++i)
+      sum += sum_line(in + s.y.at(y, i) * s.x.in + s.x.at(x, j0), taps);
     out[x] = sum / static_cast<T>(divisor(s, whole, y, x));
   }
 }
@@ -43,7 +44,8 @@ void average_line(const PoolShape& s, const T* in, bool whole, int64_t y, T* out
       const T* line = in + s.y.at(y, i) * s.x.in;
       for (int64_t x = 0; x < count; ++x) part[x] = T{};
       for (int64_t j = 0; j < s.x.kernel; ++j) {
-        const int64_t begin = larger(c0, s.x.first(j)) - c0, end = smaller(c0 + count, s.x.end(j)) - c0;
+        const int64_t begin = larger(c0, s.x.first(j)) - c0,
+                      end = smaller(c0 + count, s.x.end(j)) - c0;
         const int64_t shift = s.x.at(c0, j);
         if (stride == 2) {
           for (int64_t x = begin; x < end; ++x) part[x] += line[x * 2 + shift];
@@ -53,19 +55,22 @@ void average_line(const PoolShape& s, const T* in, bool whole, int64_t y, T* out
       }
       for (int64_t x = 0; x < count; ++x) sum[x] += part[x];
     }
-    for (int64_t x = 0; x < count; ++x) out[c0 + x] = sum[x] / static_cast<T>(divisor(s, whole, y, c0 + x));
+    for (int64_t x = 0; x < count; ++x)
+      out[c0 + x] = sum[x] / static_cast<T>(divisor(s, whole, y, c0 + x));
   }
 }
 
 template <class T>
-void average_planes(KernelContext& context, const View& out, const View& in, const Pool2dParams& p) {
+void average_planes(KernelContext& context, const View& out, const View& in,
+                    const Pool2dParams& p) {
   const PoolShape s = pool_shape(out, in, p);
   const bool narrow = s.narrow();
   for_planes(context, s, bytes_of(in) + bytes_of(out), [&](int64_t plane) {
     const T* from = in.as<T>() + plane * s.in_plane();
     T* to = out.as<T>() + plane * s.out_plane();
     for (int64_t y = 0; y < s.y.out; ++y, to += s.x.out) {
-      narrow ? average_narrow_line(s, from, p.count_include_pad, y, to) : average_line(s, from, p.count_include_pad, y, to);
+      narrow ? average_narrow_line(s, from, p.count_include_pad, y, to)
+             : average_line(s, from, p.count_include_pad, y, to);
     }
   });
 }
@@ -76,11 +81,13 @@ void spread_line(const PoolShape& s, const T* g, bool whole, int64_t y, T* gx) {
   const int64_t i0 = s.y.first_tap(y), i1 = i0 + s.y.taps(y), stride = s.x.stride;
   for (int64_t c0 = 0; c0 < s.x.out; c0 += kPoolChunk) {
     const int64_t count = smaller(kPoolChunk, s.x.out - c0);
-    for (int64_t x = 0; x < count; ++x) share[x] = g[c0 + x] / static_cast<T>(divisor(s, whole, y, c0 + x));
+    for (int64_t x = 0; x < count; ++x)
+      share[x] = g[c0 + x] / static_cast<T>(divisor(s, whole, y, c0 + x));
     for (int64_t i = i0; i < i1; ++i) {
       T* line = gx + s.y.at(y, i) * s.x.in;
       for (int64_t j = 0; j < s.x.kernel; ++j) {
-        const int64_t begin = larger(c0, s.x.first(j)) - c0, end = smaller(c0 + count, s.x.end(j)) - c0;
+        const int64_t begin = larger(c0, s.x.first(j)) - c0,
+                      end = smaller(c0 + count, s.x.end(j)) - c0;
         const int64_t shift = s.x.at(c0, j);
         for (int64_t x = begin; x < end; ++x) line[x * stride + shift] += share[x];
       }
@@ -102,7 +109,8 @@ void spread_narrow_line(const PoolShape& s, const T* g, bool whole, int64_t y, T
 }
 
 template <class T>
-void average_gradient_planes(KernelContext& context, const View& gx, const View& g, const Pool2dParams& p) {
+void average_gradient_planes(KernelContext& context, const View& gx, const View& g,
+                             const Pool2dParams& p) {
   const PoolShape s = pool_shape(g, gx, p);
   const bool narrow = s.narrow();
   for_planes(context, s, bytes_of(gx) + bytes_of(g), [&](int64_t plane) {
@@ -110,7 +118,8 @@ void average_gradient_planes(KernelContext& context, const View& gx, const View&
     for (int64_t i = 0; i < s.in_plane(); ++i) to[i] = T{};
     for (int64_t y = 0; y < s.y.out; ++y) {
       const T* line = g.as<T>() + plane * s.out_plane() + y * s.x.out;
-      narrow ? spread_narrow_line(s, line, p.count_include_pad, y, to) : spread_line(s, line, p.count_include_pad, y, to);
+      narrow ? spread_narrow_line(s, line, p.count_include_pad, y, to)
+             : spread_line(s, line, p.count_include_pad, y, to);
     }
   });
 }
@@ -119,12 +128,14 @@ void average_gradient_planes(KernelContext& context, const View& gx, const View&
 
 void avg_pool2d(KernelContext& context, const View& out, const View& x, const Pool2dParams& p) {
   if (out.numel == 0) return;
-  x.dtype == Dtype::f32 ? average_planes<float>(context, out, x, p) : average_planes<double>(context, out, x, p);
+  x.dtype == Dtype::f32 ? average_planes<float>(context, out, x, p)
+                        : average_planes<double>(context, out, x, p);
 }
 
 void avg_pool2d_grad(KernelContext& context, const View& gx, const View& g, const Pool2dParams& p) {
   if (gx.numel == 0) return;
-  gx.dtype == Dtype::f32 ? average_gradient_planes<float>(context, gx, g, p) : average_gradient_planes<double>(context, gx, g, p);
+  gx.dtype == Dtype::f32 ? average_gradient_planes<float>(context, gx, g, p)
+                         : average_gradient_planes<double>(context, gx, g, p);
 }
 
 }  // namespace tinytorch::TT_KERNEL_NS

@@ -1,5 +1,6 @@
-// Row max_pool2d. A line of outputs at a time: every tap is one loop over the line that keeps the larger value and its place, which
-// the compiler vectorises. First of equals and NaN win because taps come in row-major order and only a larger value or a NaN replaces.
+// Row max_pool2d. A line of outputs at a time: every tap is one loop over the line that keeps the
+// larger value and its place, which the compiler vectorises. First of equals and NaN win because
+// taps come in row-major order and only a larger value or a NaN replaces.
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/pool_window.h"
 
@@ -9,7 +10,8 @@ namespace {
 
 // One tap for outputs [begin, end): line[x kStride + shift]; kStride 0 means `stride`.
 template <int kStride, class T, class I>
-TT_INLINE void keep_larger(const T* line, int64_t stride, int64_t shift, I place, int64_t begin, int64_t end, T* best, I* at) {
+TT_INLINE void keep_larger(const T* line, int64_t stride, int64_t shift, I place, int64_t begin,
+                           int64_t end, T* best, I* at) {
   const int64_t step = kStride ? kStride : stride;
   for (int64_t x = begin; x < end; ++x) {
     const T v = line[x * step + shift];
@@ -28,14 +30,16 @@ void max_line(const PoolShape& s, const T* in, int64_t y, T* out, int64_t* indic
   for (int64_t c0 = 0; c0 < s.x.out; c0 += kPoolChunk) {
     const int64_t count = smaller(kPoolChunk, s.x.out - c0);
     for (int64_t x = 0; x < count; ++x) {  // where the search starts: the first place inside
-      const int64_t first = s.x.at(c0 + x, 0) >= 0 ? s.x.at(c0 + x, 0) : s.x.at(c0 + x, s.x.first_tap(c0 + x));
+      const int64_t first =
+          s.x.at(c0 + x, 0) >= 0 ? s.x.at(c0 + x, 0) : s.x.at(c0 + x, s.x.first_tap(c0 + x));
       best[x] = -static_cast<T>(__builtin_inff());
       at[x] = static_cast<I>(smaller(last, larger<int64_t>(0, s.y.at(y, i0) * s.x.in + first)));
     }
     for (int64_t i = i0; i < i1; ++i) {
       const T* line = in + s.y.at(y, i) * s.x.in;
       for (int64_t j = 0; j < s.x.kernel; ++j) {
-        const int64_t begin = larger(c0, s.x.first(j)) - c0, end = smaller(c0 + count, s.x.end(j)) - c0;
+        const int64_t begin = larger(c0, s.x.first(j)) - c0,
+                      end = smaller(c0 + count, s.x.end(j)) - c0;
         const int64_t shift = s.x.at(c0, j);
         const I place = static_cast<I>(s.y.at(y, i) * s.x.in + shift);
         if (s.x.stride == 2) {
@@ -54,9 +58,11 @@ void max_line(const PoolShape& s, const T* in, int64_t y, T* out, int64_t* indic
   }
 }
 
-// The commonest window, 2x2 at stride 2 without padding, for planes with lines too short for vectors.
+// The commonest window, 2x2 at stride 2 without padding, for planes with lines too short for
+// vectors.
 template <class T>
-void max_two_by_two(const PoolShape& s, const T* in, T* __restrict out, int64_t* __restrict indices) {
+void max_two_by_two(const PoolShape& s, const T* in, T* __restrict out,
+                    int64_t* __restrict indices) {
   const int64_t width = s.x.in, count = s.x.out;
   for (int64_t y = 0; y < s.y.out; ++y) {
     for (int64_t x = 0; x < count; ++x) {
@@ -82,7 +88,8 @@ template <class T>
 void max_narrow_line(const PoolShape& s, const T* in, int64_t y, T* out, int64_t* indices) {
   const int64_t i0 = s.y.first_tap(y), i1 = i0 + s.y.taps(y), last = s.in_plane() - 1;
   for (int64_t x = 0; x < s.x.out; ++x) {
-    const int64_t j0 = s.x.first_tap(x), taps = s.x.taps(x), start = s.y.at(y, i0) * s.x.in + s.x.at(x, j0);
+    const int64_t j0 = s.x.first_tap(x), taps = s.x.taps(x),
+                  start = s.y.at(y, i0) * s.x.in + s.x.at(x, j0);
     T best = -static_cast<T>(__builtin_inff());
     int64_t at = smaller(last, larger<int64_t>(0, start));
     for (int64_t i = i0; i < i1; ++i) {
@@ -100,10 +107,13 @@ void max_narrow_line(const PoolShape& s, const T* in, int64_t y, T* out, int64_t
 }
 
 template <class T, class I>
-void max_planes(KernelContext& context, const View& out, const View& indices, const View& in, const Pool2dParams& p) {
+void max_planes(KernelContext& context, const View& out, const View& indices, const View& in,
+                const Pool2dParams& p) {
   const PoolShape s = pool_shape(out, in, p);
   const bool narrow = s.narrow();
-  const auto plain = [](const PoolAxis& a) { return a.kernel == 2 && a.stride == 2 && a.padding == 0 && a.dilation == 1; };
+  const auto plain = [](const PoolAxis& a) {
+    return a.kernel == 2 && a.stride == 2 && a.padding == 0 && a.dilation == 1;
+  };
   const bool two_by_two = plain(s.y) && plain(s.x) && s.x.out < 16;
   for_planes(context, s, bytes_of(in) + bytes_of(out) + bytes_of(indices), [&](int64_t plane) {
     const T* from = in.as<T>() + plane * s.in_plane();
@@ -118,7 +128,8 @@ void max_planes(KernelContext& context, const View& out, const View& indices, co
 
 }  // namespace
 
-void max_pool2d(KernelContext& context, const View& out, const View& indices, const View& x, const Pool2dParams& p) {
+void max_pool2d(KernelContext& context, const View& out, const View& indices, const View& x,
+                const Pool2dParams& p) {
   if (out.numel == 0) return;
   if (x.dtype == Dtype::f64) {
     max_planes<double, int64_t>(context, out, indices, x, p);

@@ -1,4 +1,5 @@
-// Geometry of pooling windows and the cut of planes into tasks, shared by maximum and average pooling.
+// Geometry of pooling windows and the cut of planes into tasks, shared by maximum and average
+// pooling.
 #pragma once
 
 #include "backends/cpu/rt.h"
@@ -6,14 +7,16 @@
 
 namespace tinytorch::TT_KERNEL_NS {
 
-// ceil(a / b) for a >= 0: a division of 64-bit numbers costs as much as a whole tap of a short line, and b is nearly always 1 or 2.
+// ceil(a / b) for a >= 0: a division of 64-bit numbers costs as much as a whole tap of a short
+// line, and b is nearly always 1 or 2.
 TT_INLINE int64_t steps_up(int64_t a, int64_t b) {
   if (b == 1) return a;
   if (b == 2) return (a + 1) >> 1;
   return ceil_div(a, b);
 }
 
-// One axis: output position x sees input positions x stride + j dilation - padding, j < kernel, as far as they exist.
+// One axis: output position x sees input positions x stride + j dilation - padding, j < kernel, as
+// far as they exist.
 struct PoolAxis {
   int64_t in, out, kernel, stride, padding, dilation;
 
@@ -43,8 +46,11 @@ struct PoolShape {
   int64_t planes;
   PoolAxis y, x;
   TT_INLINE int64_t in_plane() const { return y.in * x.in; }
-  // Few outputs, wide windows (whole planes, say): loops run along the window instead of the line of outputs.
-  TT_INLINE bool narrow() const { return x.dilation == 1 && x.out < 8 && x.kernel >= x.out && x.kernel >= 3; }
+  // Few outputs, wide windows (whole planes, say): loops run along the window instead of the line
+  // of outputs.
+  TT_INLINE bool narrow() const {
+    return x.dilation == 1 && x.out < 8 && x.kernel >= x.out && x.kernel >= 3;
+  }
   TT_INLINE int64_t out_plane() const { return y.out * x.out; }
 };
 
@@ -67,6 +73,7 @@ TT_INLINE void for_planes(KernelContext& context, const PoolShape& s, int64_t by
   });
 }
 
-constexpr int64_t kPoolChunk = 64;  // output positions of a line worked on at once, in arrays on the stack
+constexpr int64_t kPoolChunk =
+    64;  // output positions of a line worked on at once, in arrays on the stack
 
 }  // namespace tinytorch::TT_KERNEL_NS

@@ -1,4 +1,5 @@
-// The kernel table of one instruction set: every row of kernels.def, the optional ones included. A missing row is a link error.
+// The kernel table of one instruction set: every row of kernels.def, the optional ones included. A
+// missing row is a link error.
 #include "kernels/cpu/kernels.h"
 
 namespace tinytorch::TT_KERNEL_NS {

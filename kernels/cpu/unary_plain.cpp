@@ -18,10 +18,10 @@ int64_t unary_loop(void* out, const void* x, const void*, const void*, int64_t n
 #define TT_INSTANCE(name, T)                                                                 \
   template int64_t unary_loop<unary_##name, T>(void*, const void*, const void*, const void*, \
                                                int64_t, const void*);
-#define TT_WORDS_N(name)                                                          \
-  TT_INSTANCE(name, float)                                                        \
-  TT_INSTANCE(name, double) TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) \
-      TT_INSTANCE(name, uint8_t)
+#define TT_WORDS_N(name)    \
+  TT_INSTANCE(name, float)  \
+  TT_INSTANCE(name, double) \
+  TT_INSTANCE(name, int64_t) TT_INSTANCE(name, int32_t) TT_INSTANCE(name, uint8_t)
 #define TT_WORDS_F(name)
 #define TT_WORDS_P(name) TT_WORDS_N(name)
 #define TT_WORDS_B(name) TT_INSTANCE(name, uint8_t)

@@ -1,5 +1,5 @@
-// A program as a user of the library writes it: fits y = 2 x - 1 on the best device and catches one of our errors. tests/consumer
-// builds it against the installed package, in three ways.
+// A program as a user of the library writes it: fits y = 2 x - 1 on the best device and catches one
+// of our errors. tests/consumer builds it against the installed package, in three ways.
 #include <cstdio>
 
 #include <tinytorch/tinytorch.h>
@@ -25,8 +25,10 @@ int main() {
     tt::ones({2, 3}).matmul(tt::ones({2, 3}));
     return 1;
   } catch (const tt::ShapeError& error) {  // the type crosses the library's border
-    std::printf("%s: weight %.4f, bias %.4f; %s\n", tt::Device::best().name().c_str(), weight.item(), bias.item(), error.what());
+    std::printf("%s: weight %.4f, bias %.4f; %s\n", tt::Device::best().name().c_str(),
+                weight.item(), bias.item(), error.what());
   }
-  const double off = (weight.item() - 2) * (weight.item() - 2) + (bias.item() + 1) * (bias.item() + 1);
+  const double off =
+      (weight.item() - 2) * (weight.item() - 2) + (bias.item() + 1) * (bias.item() + 1);
   return off < 1e-6 ? 0 : 1;
 }

@@ -36,7 +36,8 @@ void add_elementwise(Cases& c) {
       {"softplus", softplus}, {"relu", relu}, {"gelu", gelu}, {"gelu_tanh", gelu_tanh},
       {"log", log},           {"sqrt", sqrt}};
   for (const auto& [name, f] : unary) c[name] = c[std::string(name) + "_odd"] = one(f);
-  for (const char* own : {"sign", "softplus", "gelu", "gelu_tanh"}) c.erase(std::string(own) + "_odd");
+  for (const char* own : {"sign", "softplus", "gelu", "gelu_tanh"})
+    c.erase(std::string(own) + "_odd");
   c["clamp"] = c["clamp_odd"] = one([](const Tensor& t) { return clamp(t, -0.5, 1.0); });
   c["where"] = [](const Tensors& t) { return Tensors{where(t[0], t[1], t[2])}; };
   c["maximum_ties"] = c["maximum_odd"] = two(maximum);

@@ -1,5 +1,5 @@
-// Compiled once per instruction set, with the options of the kernels: gemm calls that reach one engine or the other, and the rows that
-// these tests call.
+// Compiled once per instruction set, with the options of the kernels: gemm calls that reach one
+// engine or the other, and the rows that these tests call.
 #include "kernels/cpu/gemm_impl.h"
 #include "kernels/cpu/kernels.h"
 #include "tests/kernels/cpu_levels.h"
@@ -39,7 +39,11 @@ constexpr KernelTable kTable = make_table();
 }  // namespace
 
 const KernelTable& level_table() { return kTable; }
-void gemm_call(KernelContext& context, const GemmCall<float>& call, bool blas) { run(context, call, blas); }
-void gemm_call(KernelContext& context, const GemmCall<double>& call, bool blas) { run(context, call, blas); }
+void gemm_call(KernelContext& context, const GemmCall<float>& call, bool blas) {
+  run(context, call, blas);
+}
+void gemm_call(KernelContext& context, const GemmCall<double>& call, bool blas) {
+  run(context, call, blas);
+}
 
 }  // namespace tinytorch::TT_KERNEL_NS

@@ -1,4 +1,5 @@
-// The CPU kernels of every instruction set that was built and that this processor runs, for tests that call them without core.
+// The CPU kernels of every instruction set that was built and that this processor runs, for tests
+// that call them without core.
 #pragma once
 
 #include <cmath>
@@ -58,7 +59,8 @@ View dense_view(const std::vector<T>& values, std::initializer_list<int64_t> sha
   v.dtype = dtype_of<T>;
   v.contiguous = true;
   for (int64_t n : shape) v.shape[v.rank++] = n;
-  for (int64_t step = 1, i = v.rank; i-- > 0; step *= v.shape[static_cast<int>(i)]) v.strides[static_cast<int>(i)] = step;
+  for (int64_t step = 1, i = v.rank; i-- > 0; step *= v.shape[static_cast<int>(i)])
+    v.strides[static_cast<int>(i)] = step;
   return v;
 }
 

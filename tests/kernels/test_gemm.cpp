@@ -1,4 +1,5 @@
-// Matrix products against plain loops in double, for each instruction set and both engines, and the same bits on any number of threads.
+// Matrix products against plain loops in double, for each instruction set and both engines, and the
+// same bits on any number of threads.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -13,11 +14,13 @@ namespace {
 struct Shape {
   int64_t m, n, k;
 };
-// Single elements, tails of every kind, one row or column, k of several blocks, and sizes that run in parallel.
-const Shape kShapes[] = {{1, 1, 1},    {4, 8, 2},     {4, 2, 8},     {1, 8, 4},   {5, 3, 0},     {7, 5, 3},      {16, 16, 16},
-                         {13, 31, 17}, {17, 33, 19},  {1, 100, 50},  {100, 1, 50}, {2, 300, 100}, {300, 3, 40},   {3, 5, 70},
-                         {64, 64, 64}, {40, 33, 64},  {1, 7, 9000},  {64, 10, 784}, {130, 70, 300}, {28, 513, 257}, {300, 300, 300},
-                         {1000, 40, 520}, {60, 1030, 600}};
+// Single elements, tails of every kind, one row or column, k of several blocks, and sizes that run
+// in parallel.
+const Shape kShapes[] = {
+    {1, 1, 1},      {4, 8, 2},      {4, 2, 8},       {1, 8, 4},       {5, 3, 0},      {7, 5, 3},
+    {16, 16, 16},   {13, 31, 17},   {17, 33, 19},    {1, 100, 50},    {100, 1, 50},   {2, 300, 100},
+    {300, 3, 40},   {3, 5, 70},     {64, 64, 64},    {40, 33, 64},    {1, 7, 9000},   {64, 10, 784},
+    {130, 70, 300}, {28, 513, 257}, {300, 300, 300}, {1000, 40, 520}, {60, 1030, 600}};
 
 double activated(Activation act, double x) {
   switch (act) {
@@ -42,12 +45,15 @@ struct Problem {
   std::vector<Sum> want;
 
   Problem(const Shape& s, bool ta, bool tb, Extras extras, Activation act) {
-    const int64_t lda = (ta ? s.m : s.k) + 3, ldb = (tb ? s.k : s.n) + 2, ldc = s.n + 1;  // rows with gaps between them
+    const int64_t lda = (ta ? s.m : s.k) + 3, ldb = (tb ? s.k : s.n) + 2,
+                  ldc = s.n + 1;  // rows with gaps between them
     a = random_values<T>(static_cast<size_t>((ta ? s.k : s.m) * lda), 1);
     b = random_values<T>(static_cast<size_t>((tb ? s.n : s.k) * ldb), 2);
     c = random_values<T>(static_cast<size_t>(s.m * ldc), 3);
     bias = random_values<T>(static_cast<size_t>(s.m + s.n), 4);
-    call = {s.m, s.n, s.k, ta, tb, a.data(), lda, b.data(), ldb, nullptr, ldc, false, Activation::none, nullptr, nullptr};
+    call = {s.m,      s.n, s.k,     ta,  tb,    a.data(),         lda,
+            b.data(), ldb, nullptr, ldc, false, Activation::none, nullptr,
+            nullptr};
     if (extras == Extras::column_bias_and_activation) {
       call.col_bias = bias.data();
       call.act = act;
@@ -56,7 +62,8 @@ struct Problem {
       call.accumulate = true;
     }
     want.resize(c.size());
-    for (size_t i = 0; i < c.size(); ++i) want[i].add(static_cast<double>(c[i]));  // gaps stay as they are
+    for (size_t i = 0; i < c.size(); ++i)
+      want[i].add(static_cast<double>(c[i]));  // gaps stay as they are
     for (int64_t i = 0; i < s.m; ++i) {
       for (int64_t j = 0; j < s.n; ++j) want[static_cast<size_t>(i * ldc + j)] = element(i, j);
     }
@@ -91,10 +98,14 @@ void check_all(bool blas) {
       if (blas && s.k == 0) continue;  // never sent there
       for (int form = 0; form < 4; ++form) {
         const bool ta = form & 1, tb = form & 2;
-        const Activation act = form == 0 ? Activation::tanh : form == 1 ? Activation::sigmoid : Activation::relu;
-        for (const Extras extras : {Extras::none, Extras::column_bias_and_activation, Extras::row_bias_accumulate}) {
-          SCOPED_TRACE(std::string(level.name) + (sizeof(T) == 4 ? " f32 " : " f64 ") + std::to_string(s.m) + "x" +
-                       std::to_string(s.n) + "x" + std::to_string(s.k) + (ta ? " T" : " N") + (tb ? "T" : "N") + " extras " +
+        const Activation act = form == 0   ? Activation::tanh
+                               : form == 1 ? Activation::sigmoid
+                                           : Activation::relu;
+        for (const Extras extras :
+             {Extras::none, Extras::column_bias_and_activation, Extras::row_bias_accumulate}) {
+          SCOPED_TRACE(std::string(level.name) + (sizeof(T) == 4 ? " f32 " : " f64 ") +
+                       std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k) +
+                       (ta ? " T" : " N") + (tb ? "T" : "N") + " extras " +
                        std::to_string(static_cast<int>(extras)));
           Problem<T> problem(s, ta, tb, extras, act);
           cpu::set_num_threads(1);
@@ -122,14 +133,16 @@ TEST(Gemm, OpenBlasF64) {
   check_all<double>(true);
 }
 
-// Values that are all positive are the hard case for sums: every partial sum is as large as it can be.
+// Values that are all positive are the hard case for sums: every partial sum is as large as it can
+// be.
 TEST(Gemm, PositiveValuesKeepTheErrorBound) {
   for (const CpuLevel& level : cpu_levels()) {
     Problem<float> problem({48, 64, 2000}, false, true, Extras::none, Activation::none);
     for (float& v : problem.a) v = std::fabs(v);
     for (float& v : problem.b) v = std::fabs(v);
     for (int64_t i = 0; i < 48; ++i) {
-      for (int64_t j = 0; j < 64; ++j) problem.want[static_cast<size_t>(i * problem.call.ldc + j)] = problem.element(i, j);
+      for (int64_t j = 0; j < 64; ++j)
+        problem.want[static_cast<size_t>(i * problem.call.ldc + j)] = problem.element(i, j);
     }
     EXPECT_LE(worst_error(problem.run(level, false), problem.want), 8) << level.name;
   }
@@ -139,7 +152,8 @@ TEST(Gemm, PositiveValuesKeepTheErrorBound) {
 TEST(Gemm, NanOutsideTheOperandsStaysOutside) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (const CpuLevel& level : cpu_levels()) {
-    for (const Shape& s : {Shape{5, 3, 7}, Shape{30, 37, 70}, Shape{2, 50, 40}, Shape{200, 77, 130}}) {
+    for (const Shape& s :
+         {Shape{5, 3, 7}, Shape{30, 37, 70}, Shape{2, 50, 40}, Shape{200, 77, 130}}) {
       for (int form = 0; form < 4; ++form) {
         Problem<float> problem(s, form & 1, form & 2, Extras::none, Activation::none);
         const auto poison = [&](std::vector<float>& values, int64_t ld, int64_t used) {
@@ -149,18 +163,22 @@ TEST(Gemm, NanOutsideTheOperandsStaysOutside) {
         };
         poison(problem.a, problem.call.lda, form & 1 ? s.m : s.k);
         poison(problem.b, problem.call.ldb, form & 2 ? s.k : s.n);
-        EXPECT_LE(worst_error(problem.run(level, false), problem.want), 8) << level.name << " form " << form;
+        EXPECT_LE(worst_error(problem.run(level, false), problem.want), 8)
+            << level.name << " form " << form;
       }
     }
   }
 }
 
 TEST(Gemm, InfinityAndNanGoThrough) {
-  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const float inf = std::numeric_limits<float>::infinity(),
+              nan = std::numeric_limits<float>::quiet_NaN();
   for (const CpuLevel& level : cpu_levels()) {
     const std::vector<float> a = {1, inf, 2, nan}, b = {1, 1, 1, 1};
     std::vector<float> out(4);
-    GemmCall<float> call{2, 2, 2, false, false, a.data(), 2, b.data(), 2, out.data(), 2, false, Activation::relu, nullptr, nullptr};
+    GemmCall<float> call{2,        2, 2,          false, false, a.data(),         2,
+                         b.data(), 2, out.data(), 2,     false, Activation::relu, nullptr,
+                         nullptr};
     level.gemm(test_context(), call, false);
     EXPECT_EQ(out[0], inf) << level.name;
     EXPECT_TRUE(std::isnan(out[2])) << level.name << ": relu keeps NaN";
@@ -179,12 +197,14 @@ TEST(Gemm, BatchedMatmulRow) {
       for (int64_t i = 0; i < batch * m * n; ++i) {
         const int64_t z = i / (m * n), r = i / n % m, col = i % n;
         for (int64_t p = 0; p < k; ++p) {
-          want[static_cast<size_t>(i)].add(a[static_cast<size_t>((z * m + r) * k + p)] *
-                                           b[static_cast<size_t>(((repeat ? 0 : z) * k + p) * n + col)]);
+          want[static_cast<size_t>(i)].add(
+              a[static_cast<size_t>((z * m + r) * k + p)] *
+              b[static_cast<size_t>(((repeat ? 0 : z) * k + p) * n + col)]);
         }
       }
       const MatmulParams params{batch, m, n, k, m * k, repeat ? 0 : k * n, false, false};
-      level.table().matmul(test_context(), dense_view(out, {batch, m, n}), dense_view(a, {batch, m, k}), dense_view(b, {k, n}), params);
+      level.table().matmul(test_context(), dense_view(out, {batch, m, n}),
+                           dense_view(a, {batch, m, k}), dense_view(b, {k, n}), params);
       EXPECT_LE(worst_error(out, want), 8) << level.name;
     }
   }

@@ -12,7 +12,9 @@ class TestStream final : public Stream {
  public:
   TestStream() : context_{this, &CachingAllocator::host(), nullptr, &error_, "test"} {}
   KernelContext& context() override { return context_; }
-  void copy(void* dst, const void* src, size_t bytes, CopyKind) override { std::memcpy(dst, src, bytes); }
+  void copy(void* dst, const void* src, size_t bytes, CopyKind) override {
+    std::memcpy(dst, src, bytes);
+  }
   void synchronize() override {}
   Marker mark() override { return {}; }
   void wait(Marker) override {}

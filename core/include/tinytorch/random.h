@@ -31,8 +31,8 @@ class TT_API Generator {
 
 // Seeds the default generators of all devices, those of devices opened later too. Initial seed: 0.
 TT_API void manual_seed(uint64_t seed);
-TT_API Generator
-default_generator(const Device& device);  // of this thread's innermost GeneratorGuard for it, else of the device
+TT_API Generator default_generator(
+    const Device& device);  // of this thread's innermost GeneratorGuard for it, else of the device
 
 // Makes `generator` the calling thread's default for its device: parallel work takes generators of
 // its own.

@@ -48,7 +48,8 @@ TT_API Tensor softplus(const Tensor& a);  // log(1 + exp(a))
 TT_API Tensor relu(const Tensor& a);
 TT_API Tensor gelu(const Tensor& a);       // a Phi(a), with erf (Hendrycks and Gimpel 2016)
 TT_API Tensor gelu_tanh(const Tensor& a);  // its tanh approximation
-TT_API Tensor clamp(const Tensor& a, double min, double max);  // gradient 1 at the bounds; ValueError unless min <= max
+TT_API Tensor clamp(const Tensor& a, double min,
+                    double max);  // gradient 1 at the bounds; ValueError unless min <= max
 
 // Comparisons give bool.
 TT_API Tensor eq(const Tensor& a, const Tensor& b);
