@@ -1,7 +1,7 @@
 # Compile options of our own code. Nothing here reaches a user of the library: he gets an include folder and C++20, no flags.
 
-# For code whose speed does not matter, such as tests: it is compiled more often than it runs. (GCC at -O1 does not see that the
-# entries of a Shape beyond its rank are copied but never read.)
+# For code whose speed does not matter. (GCC at -O1 does not see that the entries of a Shape beyond its rank are copied but never
+# read.)
 set(tinytorch_quick_to_compile -O1 -Wno-maybe-uninitialized)
 
 # Warnings, sanitizers and the include root of the tree ("core/runtime/launch.h"), for every target of ours.
@@ -28,7 +28,17 @@ function(tinytorch_compile_options target)
   endif()
 endfunction()
 
-# The same, and what code inside libtinytorch.so or a plugin needs besides: hidden symbols, and thread-locals and calls to other
+# The same for tests, which are compiled more often than they run.
+function(tinytorch_test_options target)
+  tinytorch_compile_options(${target})
+  target_compile_options(${target} PRIVATE ${tinytorch_quick_to_compile})
+  if(TINYTORCH_SANITIZE STREQUAL "address")
+    # Undefined behaviour is looked for in the library; in tests, too, compiling would take twice as long.
+    target_compile_options(${target} PRIVATE -fno-sanitize=undefined)
+  endif()
+endfunction()
+
+# The same as tinytorch_compile_options, and what code inside libtinytorch.so or a plugin needs besides: hidden symbols, and thread-locals and calls to other
 # libraries without a detour (an op costs tens of nanoseconds; each detour would show).
 function(tinytorch_library_options target)
   tinytorch_compile_options(${target})

@@ -120,7 +120,7 @@ TEST_P(Lifetime, TrainForkTrain) {
   EXPECT_EQ(train(device_, 5), before);
 }
 
-TEST_P(Lifetime, DISABLED_AForkFromAThreadWhileOthersWork) {
+TEST_P(Lifetime, AForkFromAThreadWhileOthersWork) {
   if (!device_.info().host_memory) GTEST_SKIP();
   std::atomic<bool> stop{false};
   std::thread busy([&] {

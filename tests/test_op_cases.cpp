@@ -73,15 +73,15 @@ TEST_P(OpForward, AgreesWithOracle) {
     SCOPED_TRACE(c->name());
     const Expected expected = expected_of(*c);
     const Tensors in = make_inputs(*c, device_);
+    std::vector<HostArray> loops;
+    if (c->oracle && !c->bench) loops = c->oracle(host_arrays(in));
     for (bool fused : {true, false}) {
       const FusedGuard guard(fused);
       const Tensors got = c->run(in);
       EXPECT_EQ(difference(*c, got, expected), "") << (fused ? "fused" : "composed");
-      if (c->oracle) {
-        const std::vector<HostArray> loops = c->oracle(host_arrays(in));
-        EXPECT_EQ(difference(*c, got, expected, &loops), "")
-            << "plain loops, " << (fused ? "fused" : "composed");
-      }
+      if (loops.empty()) continue;
+      EXPECT_EQ(difference(*c, got, expected, &loops), "")
+          << "plain loops, " << (fused ? "fused" : "composed");
     }
   }
 }

@@ -79,7 +79,7 @@ TT_INLINE int64_t task_begin(int64_t count, int64_t task, int64_t tasks) {
 }
 
 // OpenBLAS, opened privately at first need (backends/cpu/blas.cpp). Every call runs on the calling
-// thread alone.
+// thread alone; calls from several threads are allowed.
 struct Blas {
   // The C interface of the BLAS standard: order 101 row-major; transposition 111 no, 112 yes.
   void (*sgemm)(int order, int ta, int tb, int m, int n, int k, float alpha, const float* a,
@@ -89,7 +89,12 @@ struct Blas {
 };
 const Blas* blas() noexcept;  // null: none found
 
-enum class GemmEngine : uint8_t { by_rule, own, openblas };
-GemmEngine gemm_engine() noexcept;  // environment TINYTORCH_GEMM, read once
+// The own engine, unless TINYTORCH_GEMM=openblas says otherwise and the library is there. Measured
+// on Cascade Lake, one thread, against OpenBLAS 0.3.21 at the shapes of an MLP (128 x 256..1024 x
+// 256..1024, forward and both gradients): with AVX-512 1.0 to 1.7 times its speed in f32, 1.1
+// to 1.3 in f64, and 1.6 to 4 below 16 cubed; 0.75 at 128x256x10, which takes microseconds. With
+// AVX2 0.9 to 1.05, 0.8 at 1024 cubed.
+enum class GemmEngine : uint8_t { own, openblas };
+GemmEngine gemm_engine() noexcept;  // settled once
 
 }  // namespace tinytorch::cpu

@@ -3,6 +3,8 @@
 // docs/backends.md says what each function promises.
 #include "backends/reference/backend.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -24,6 +26,7 @@ namespace {
 // one.
 class PlainAllocator final : public Allocator {
  public:
+  PlainAllocator();
   void record_use(Block&, Stream&) override {}  // no stream is ever behind
   MemoryStats stats() const override {
     const std::lock_guard lock(mutex_);
@@ -56,6 +59,14 @@ class PlainAllocator final : public Allocator {
   MemoryStats stats_;
   size_t limit_ = 0;
 };
+
+// The child of a fork finds the lock free, and the statistics whole.
+PlainAllocator::PlainAllocator() {
+  static PlainAllocator* only;
+  only = this;
+  const auto release = [] { only->mutex_.unlock(); };
+  pthread_atfork([] { only->mutex_.lock(); }, release, release);
+}
 
 void emit_raw(EventKind kind, const void* data, size_t bytes) noexcept {
   if (!observed()) return;

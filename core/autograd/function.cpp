@@ -1,10 +1,8 @@
 // Custom functions: a node whose gradient the user wrote.
 #include <tinytorch/autograd.h>
 
-#include <mutex>
-#include <set>
-
 #include "core/autograd/saved_tensor.h"
+#include "core/runtime/events.h"
 
 namespace tinytorch {
 
@@ -25,15 +23,6 @@ std::vector<Tensor> FunctionContext::saved() const {
 bool FunctionContext::needs_grad(int input) const {
   return input >= 0 && input < 64 && (impl_->needs >> input & 1);
 }
-
-namespace {
-const char* interned(const std::string& name) {  // node names live as long as the program
-  static auto* mutex = new std::mutex;
-  static auto* names = new std::set<std::string>;
-  std::lock_guard lock(*mutex);
-  return names->insert(name).first->c_str();
-}
-}  // namespace
 
 std::vector<Tensor> custom_function(const std::string& name, const std::vector<Tensor>& inputs,
                                     const ForwardFunction& forward,

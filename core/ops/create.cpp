@@ -150,19 +150,25 @@ Tensor from_blob(void* data, const Shape& shape, Dtype dtype, std::function<void
   for (int64_t s : strides)
     if (s < 0)
       throw ShapeError("[from_blob] strides " + strides.str() + ", needed: strides of at least 0");
+  DeviceState* d = Device("cpu").state();
+  auto foreign = std::make_unique<ForeignMemory>(std::move(deleter));
   TensorImpl* p = new_impl(dtype, shape.rank(), shape.data());
+  try {
+    p->storage = new (pool_get(sizeof(Storage))) Storage;
+  } catch (...) {
+    pool_put(p, sizeof(TensorImpl));
+    throw;
+  }
   View& v = p->view;
   if (!strides.empty()) {
     v.strides.assign(strides.rank(), strides.data());
     v.contiguous = is_row_major(v);
   }
-  DeviceState* d = Device("cpu").state();
-  auto* s = new (pool_get(sizeof(Storage))) Storage;
-  s->foreign = new ForeignMemory{std::move(deleter)};
+  Storage* s = p->storage;
+  s->foreign = foreign.release();
   s->device = d;
   s->stream = d->stream;
   s->block = {data, static_cast<size_t>(bytes_of(v))};
-  p->storage = s;
   v.data = data;
   return Tensor(p);
 }

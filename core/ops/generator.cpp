@@ -13,7 +13,7 @@ namespace tinytorch {
 namespace {
 
 struct Defaults {
-  std::mutex mutex;
+  ForkSafeMutex<std::mutex> mutex;
   uint64_t seed = 0;
   std::map<DeviceState*, Generator> of;
 };
@@ -48,10 +48,15 @@ Generator default_generator(const Device& device) {
   for (const GeneratorGuard* g = thread_state().generators; g; g = g->before_)
     if (g->generator_.device() == device) return g->generator_;
   Defaults& d = defaults();
-  std::lock_guard lock(d.mutex);
-  auto it = d.of.find(device.state());
-  if (it == d.of.end()) it = d.of.emplace(device.state(), Generator(d.seed, device)).first;
-  return it->second;
+  std::unique_lock lock(d.mutex);
+  for (;;) {
+    if (auto it = d.of.find(device.state()); it != d.of.end()) return it->second;
+    const uint64_t seed = d.seed;
+    lock.unlock();  // making one takes memory
+    const Generator fresh(seed, device);
+    lock.lock();
+    if (seed == d.seed) d.of.emplace(device.state(), fresh);
+  }
 }
 
 GeneratorGuard::GeneratorGuard(const Generator& generator)
@@ -62,9 +67,13 @@ GeneratorGuard::~GeneratorGuard() { thread_state().generators = before_; }
 
 void manual_seed(uint64_t seed) {
   Defaults& d = defaults();
-  std::lock_guard lock(d.mutex);
-  d.seed = seed;
-  for (auto& [device, g] : d.of) g.manual_seed(seed);
+  std::vector<Generator> all;
+  {
+    std::lock_guard lock(d.mutex);
+    d.seed = seed;
+    for (auto& [device, g] : d.of) all.push_back(g);
+  }
+  for (Generator& g : all) g.manual_seed(seed);
 }
 
 }  // namespace tinytorch

@@ -1,12 +1,12 @@
 // The registry's entry for one device: one pointer away from every storage. Never destroyed.
 #pragma once
 
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include <tinytorch/device.h>
 
+#include "core/runtime/fork.h"
 #include "core/runtime/thread_state.h"
 
 namespace tinytorch {
@@ -24,7 +24,7 @@ struct DeviceState {
   std::string name;  // "cpu:0"
   std::string backend_name;
 
-  std::mutex mutex;  // of what follows
+  ForkSafeMutex<std::mutex> mutex;  // of what follows
   Storage* listed =
       nullptr;  // live storages of kListedBytes and more, for the report of an out of memory
   std::vector<Stream*> spare_streams;

@@ -4,9 +4,9 @@
 #include "core/runtime/events.h"
 
 #include <algorithm>
-#include <mutex>
 #include <set>
-#include <shared_mutex>
+
+#include "core/runtime/fork.h"
 
 namespace tinytorch {
 
@@ -17,7 +17,7 @@ std::atomic<uint32_t> hooks{0};
 namespace {
 
 struct Observers {
-  std::shared_mutex mutex;
+  ForkSafeMutex<std::shared_mutex> mutex{AtFork::wait_observers};
   std::vector<Observer*> list;
 };
 Observers& observers() {
@@ -34,7 +34,7 @@ struct Timing {
   Marker begin, end;
 };
 struct Timings {
-  std::mutex mutex;
+  ForkSafeMutex<std::mutex> mutex;
   std::vector<Timing> list;
 };
 Timings& timings() {
@@ -179,12 +179,15 @@ PhaseGuard::PhaseGuard(Phase phase) noexcept : before_(static_cast<Phase>(thread
 }
 PhaseGuard::~PhaseGuard() { thread_state().phase = static_cast<uint8_t>(before_); }
 
-ModuleScope::ModuleScope(const std::string& step) : before_(thread_state().module) {
-  static auto* mutex = new std::mutex;
+const char* interned(const std::string& name) {
+  static auto* mutex = new ForkSafeMutex<std::mutex>;
   static auto* names = new std::set<std::string>;
-  std::string path = before_ && *before_ ? before_ + ("." + step) : step;
   std::lock_guard lock(*mutex);
-  thread_state().module = names->insert(std::move(path)).first->c_str();
+  return names->insert(name).first->c_str();
+}
+
+ModuleScope::ModuleScope(const std::string& step) : before_(thread_state().module) {
+  thread_state().module = interned(before_ && *before_ ? before_ + ("." + step) : step);
 }
 ModuleScope::~ModuleScope() { thread_state().module = before_; }
 const char* module_path() noexcept {

@@ -14,6 +14,7 @@ inline int64_t now_ns() {
       .count();
 }
 uint64_t next_event_id() noexcept;
+const char* interned(const std::string& name);                  // lives as long as the program
 const char* device_label(const Allocator* allocator) noexcept;  // "cpu:0"
 
 // An op on an asynchronous stream: its device time is delivered as a timing event once both markers

@@ -3,11 +3,12 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
-#include <mutex>
 #include <tuple>
 
 #include <tinytorch/error.h>
 #include <tinytorch/profiler.h>
+
+#include "core/runtime/fork.h"
 
 namespace tinytorch {
 
@@ -15,7 +16,7 @@ namespace tinytorch {
 
 struct OpTable::State {
   using Key = std::tuple<std::string, std::string, Phase>;
-  mutable std::mutex mutex;
+  mutable ForkSafeMutex<std::mutex> mutex;
   std::map<Key, Row> rows;
   int64_t lost = 0;
 };
@@ -79,7 +80,7 @@ std::string OpTable::str() const {
 // ---- Chrome trace
 
 struct ChromeTrace::State {
-  mutable std::mutex mutex;
+  mutable ForkSafeMutex<std::mutex> mutex;
   std::vector<Event> events;
   int64_t lost = 0;
 };

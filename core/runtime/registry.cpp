@@ -6,16 +6,16 @@
 #include <unistd.h>
 
 #include <map>
-#include <mutex>
 
 #include "core/runtime/events.h"
+#include "core/runtime/fork.h"
 
 namespace tinytorch {
 
 namespace {
 
 struct Registry {
-  std::recursive_mutex mutex;
+  ForkSafeMutex<std::recursive_mutex> mutex{AtFork::wait_registry};
   std::map<std::string, BackendEntry*, std::less<>> entries;
   std::vector<DeviceState*> devices;
   pid_t pid = getpid();

@@ -3,9 +3,10 @@
 // bounded. Nothing here is ever destroyed.
 #include "core/runtime/thread_state.h"
 
-#include <mutex>
 #include <new>
 #include <vector>
+
+#include "core/runtime/fork.h"
 
 namespace tinytorch {
 
@@ -23,7 +24,7 @@ struct Chain {
 };
 
 struct Central {
-  std::mutex mutex;
+  ForkSafeMutex<std::mutex> mutex;
   Chain* chains[kPoolBins] = {};
 };
 Central& central() {

@@ -123,8 +123,8 @@ PartResult cnn_digits(const Context& context) {
                  Linear(128, 64),
                  ReLU(),
                  Linear(64, 10)};
-  PartResult result = train_classifier(context, net, data, memory, 3e-3,
-                                       {.epochs = 15, .batch = 32, .cooled_epochs = 4}, 0.97);
+  PartResult result = train_classifier(context, net, data, memory, 4e-3,
+                                       {.epochs = 10, .batch = 32, .cooled_epochs = 3}, 0.97);
   result.floor_bytes = floor_of(net, tensors_of(data));
   return result;
 }

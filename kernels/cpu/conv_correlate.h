@@ -22,6 +22,7 @@ struct Correlation {
   const T* source;  // [images][groups channels][y.in][x.in]
   int64_t taps;
   const int64_t *tap_y, *tap_x;  // not negative, in padded source positions
+  int64_t reach_y, reach_x;      // the largest, in steps of stride
   int64_t rows;                  // of A: output channels of one group
   const T* packed;               // of each group as pack_rows makes it, k = channels taps
   const T* bias;                 // [groups rows] or null
@@ -48,6 +49,7 @@ struct SourceGrid {
 
   SourceGrid(const Correlation<T>& c, int64_t band_rows, int64_t images_at_once);
   TT_INLINE int64_t tap_offset(int64_t ty, int64_t tx) const {
+    if (stride_y == 1 && stride_x == 1) return ty * width + tx;
     return (ty % stride_y * stride_x + tx % stride_x) * plane + ty / stride_y * width +
            tx / stride_x;
   }
@@ -61,13 +63,8 @@ struct SourceGrid {
 template <class T>
 SourceGrid<T>::SourceGrid(const Correlation<T>& c, int64_t band_rows, int64_t images_at_once)
     : rows(band_rows), images(images_at_once), stride_y(c.y.stride), stride_x(c.x.stride) {
-  int64_t last_y = 0, last_x = 0;
-  for (int64_t t = 0; t < c.taps; ++t) {
-    last_y = larger(last_y, c.tap_y[t]);
-    last_x = larger(last_x, c.tap_x[t]);
-  }
-  height = rows + last_y / stride_y;
-  width = c.x.out + last_x / stride_x;
+  height = rows + c.reach_y;
+  width = c.x.out + c.reach_x;
   plane = height * width;
   image = plane * stride_y * stride_x;
   channel = images * image;
@@ -89,24 +86,39 @@ TT_INLINE const T* source_of(const Correlation<T>& c, const SourceGrid<T>& grid,
   return c.source + ((image * c.groups + group) * c.channels + c0) * grid.channel + y0 * grid.width;
 }
 
-// Output pixels are numbered through the images of a band. A run is a stretch of them that is
-// contiguous in P.
-struct Run {
-  int64_t length, offset;  // offset in P
-};
+// Output pixels are numbered through the images of a band. Walks over [pixel, end) in runs:
+// stretches that are contiguous in P.
 template <class T>
-TT_INLINE Run run_at(const Correlation<T>& c, const SourceGrid<T>& grid, int64_t rows,
-                     int64_t pixel, int64_t end) {
-  // 32-bit divisions take half the time.
-  const uint32_t pixels = static_cast<uint32_t>(rows * c.x.out),
-                 line = static_cast<uint32_t>(c.x.out);
-  const uint32_t image = static_cast<uint32_t>(pixel) / pixels,
-                 inside = static_cast<uint32_t>(pixel) - image * pixels;
-  const uint32_t y = inside / line, x = inside - y * line;
-  const int64_t length = grid.width == c.x.out
-                             ? pixels - inside
-                             : c.x.out - x;  // rows without a gap follow each other
-  return {smaller(length, end - pixel), image * grid.image + y * grid.width + x};
-}
+class Runs {
+ public:
+  TT_INLINE Runs(const Correlation<T>& c, const SourceGrid<T>& grid, int64_t rows, int64_t pixel,
+                 int64_t end)
+      : left_(end - pixel), image_step_(grid.image) {
+    const bool joined = grid.width == c.x.out;  // lines without a gap follow each other
+    line_ = joined ? rows * c.x.out : c.x.out;
+    lines_ = joined ? 1 : rows;
+    line_step_ = grid.width;
+    // 32-bit divisions take half the time.
+    const uint32_t line = static_cast<uint32_t>(line_), lines = static_cast<uint32_t>(lines_);
+    const uint32_t at_line = static_cast<uint32_t>(pixel) / line, image = at_line / lines;
+    y_ = at_line - image * lines;
+    x_ = static_cast<uint32_t>(pixel) - at_line * line;
+    image_ = image * image_step_;
+  }
+  TT_INLINE bool more() const { return left_ > 0; }
+  TT_INLINE int64_t length() const { return smaller(line_ - x_, left_); }
+  TT_INLINE int64_t offset() const { return image_ + y_ * line_step_ + x_; }  // in P
+  TT_INLINE void next() {
+    left_ -= line_ - x_;
+    x_ = 0;
+    if (++y_ < lines_) return;
+    y_ = 0;
+    image_ += image_step_;
+  }
+
+ private:
+  int64_t left_, image_step_, line_, lines_, line_step_;
+  int64_t image_, y_, x_;
+};
 
 }  // namespace tinytorch::TT_KERNEL_NS

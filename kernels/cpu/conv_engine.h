@@ -162,22 +162,22 @@ template <class T>
 void ConvUnit<T>::pack_panel(int64_t pixel, int64_t end, int64_t p0, int64_t kb, T* to) const {
   constexpr int64_t kW = kLanes<T>, kCols = kTileCols<T>;
   int64_t lane = 0;
-  while (pixel < end) {
-    const Run run = run_at(c, plan.grid, rows, pixel, end);
-    for (int64_t done = 0; done < run.length; done += kW) {
-      const int64_t n = smaller(kW, run.length - done);
-      const T* from = source + run.offset + done;
+  for (Runs<T> runs(c, plan.grid, rows, pixel, end); runs.more(); runs.next()) {
+    const int64_t length = runs.length(), offset = runs.offset();
+    for (int64_t done = 0; done < length; done += kW) {
+      const int64_t n = smaller(kW, length - done);
+      const T* from = source + offset + done;
       T* out = to + lane;
       if (n == kW) {
         for (int64_t p = 0; p < kb; ++p) store(out + p * kCols, load(from + offsets[p0 + p]));
       } else {
         const Lanes<T> some(n);
-        for (int64_t p = 0; p < kb; ++p)
+        for (int64_t p = 0; p < kb; ++p) {
           store_lanes(out + p * kCols, load_lanes(from + offsets[p0 + p], some), some);
+        }
       }
       lane += n;
     }
-    pixel += run.length;
   }
   if (lane < kCols) {
     for (int64_t p = 0; p < kb; ++p) zero_line(to + p * kCols + lane, kCols - lane);
@@ -190,8 +190,16 @@ template <class T>
 TT_INLINE void ConvUnit<T>::spread_line(const T* from, int64_t of_image, int64_t y, int64_t x,
                                         int64_t count) const {
   T* to = out_at(0, of_image, y, x);
-  const int64_t step = c.out_step;
-  for (int64_t row = 0; row < c.rows; ++row, to += c.out_channel, from += kPixelBlock) {
+  const int64_t step = c.out_step, distance = c.out_channel, lines = c.rows;
+  if (step == 1 &&
+      count <= kLanes<T>) {  // the common case of images so small that they come this way
+    const Lanes<T> some(count);
+    for (int64_t row = 0; row < lines; ++row, to += distance, from += kPixelBlock) {
+      store_lanes(to, load_lanes(from, some), some);
+    }
+    return;
+  }
+  for (int64_t row = 0; row < lines; ++row, to += distance, from += kPixelBlock) {
     if (step == 1) {
       copy_line(from, 1, count, to);
     } else {

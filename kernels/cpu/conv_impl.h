@@ -42,6 +42,8 @@ TT_INLINE Correlation<T> forward_correlation(const ConvShape& s, const T* x, int
   }
   c.tap_y = tap_y;
   c.tap_x = tap_x;
+  c.reach_y = (s.kernel[0] - 1) * s.dilation[0] / s.stride[0];
+  c.reach_x = (s.kernel[1] - 1) * s.dilation[1] / s.stride[1];
   c.rows = s.out_channels;
   return c;
 }
@@ -72,11 +74,11 @@ void conv_forward(KernelContext& context, const ConvShape& s, const T* x, const 
 // Input positions r, r + stride, ... of one axis see only the taps i with r + padding - i dilation
 // divisible by the stride, and see g at unit steps through them.
 struct PhaseAxis {
-  int64_t out, before, taps;
+  int64_t out, before, taps, reach;
 };
 TT_INLINE PhaseAxis phase_axis(const ConvShape& s, int axis, int64_t r, int64_t* tap,
                                int64_t* index) {
-  PhaseAxis a{ceil_div(s.in[axis] - r, s.stride[axis]), 0, 0};
+  PhaseAxis a{ceil_div(s.in[axis] - r, s.stride[axis]), 0, 0, 0};
   for (int64_t i = 0; i < s.kernel[axis]; ++i) {
     const int64_t at = r + s.padding[axis] - i * s.dilation[axis];
     if (at % s.stride[axis]) continue;
@@ -85,7 +87,10 @@ TT_INLINE PhaseAxis phase_axis(const ConvShape& s, int axis, int64_t r, int64_t*
   }
   int64_t least = 0;
   for (int64_t t = 0; t < a.taps; ++t) least = t == 0 ? tap[0] : smaller(least, tap[t]);
-  for (int64_t t = 0; t < a.taps; ++t) tap[t] -= least;
+  for (int64_t t = 0; t < a.taps; ++t) {
+    tap[t] -= least;
+    a.reach = larger(a.reach, tap[t]);
+  }
   a.before = -least;
   return a;
 }
@@ -162,6 +167,8 @@ void conv_input_gradient(KernelContext& context, const ConvShape& s, const T* g,
       }
       c.tap_y = tap_y;
       c.tap_x = tap_x;
+      c.reach_y = y.reach;
+      c.reach_x = x.reach;
       pack_all(context, s.groups, c.rows, c.k(), packed, [&](int64_t group, int64_t panel, T* to) {
         pack_turned(s, w + group * s.out_channels * s.in_channels * all, index, c.taps, panel, to);
       });

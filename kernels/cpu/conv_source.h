@@ -65,6 +65,15 @@ TT_INLINE void fill_plane(const Correlation<T>& c, const SourceGrid<T>& grid, co
     zero_line(to + until * grid.width, (grid.height - until) * grid.width);
     return;
   }
+  if (c.x.stride == 1 && grid.width <= kLanes<T>) {  // lines of one vector: no loops, no calls
+    const Lanes<T> all(grid.width), inside(cut.end - cut.first);
+    for (int64_t r = 0, y = top; r < grid.height; ++r, y += c.y.stride, to += grid.width) {
+      store_lanes(to, Vec<T>{}, all);
+      if (y < 0 || y >= c.y.in) continue;
+      store_lanes(to + cut.first, load_lanes(source + y * c.x.in + cut.from, inside), inside);
+    }
+    return;
+  }
   for (int64_t r = 0, y = top; r < grid.height; ++r, y += c.y.stride, to += grid.width) {
     if (y < 0 || y >= c.y.in) {
       zero_line(to, grid.width);

@@ -117,21 +117,20 @@ void WeightUnit<T>::pack_p(int64_t k0, int64_t k1, int64_t begin, int64_t end, T
       for (int64_t i = 0; i < kW; ++i)
         lines[i] = source + offsets[first_k + i < k1 ? first_k + i : first_k];
       T* out = to + lane;
-      for (int64_t pixel = begin; pixel < end;) {
-        const Run run = run_at(c, plan.grid, rows, pixel, end);
+      for (Runs<T> runs(c, plan.grid, rows, begin, end); runs.more(); runs.next()) {
+        const int64_t length = runs.length(), offset = runs.offset();
         // Whole vectors of pixels; those beyond the run are overwritten by the next one.
-        const int64_t safe = plan.grid.in_place ? run.length / kQ * kQ : run.length;
+        const int64_t safe = plan.grid.in_place ? length / kQ * kQ : length;
         int64_t p = 0;
         for (; p < safe; p += kQ) {
           Vec<T> v[kQ];
-          pack_detail::transpose_quads<T>(lines, run.offset + p, v);
+          pack_detail::transpose_quads<T>(lines, offset + p, v);
           TT_UNROLL for (int q = 0; q < kQ; ++q) store(out + (p + q) * kCols, v[q]);
         }
-        for (; p < run.length; ++p) {
-          for (int64_t i = 0; i < kW; ++i) out[p * kCols + i] = lines[i][run.offset + p];
+        for (; p < length; ++p) {
+          for (int64_t i = 0; i < kW; ++i) out[p * kCols + i] = lines[i][offset + p];
         }
-        out += run.length * kCols;
-        pixel += run.length;
+        out += length * kCols;
       }
     }
   }

@@ -67,8 +67,12 @@ void copy_bytes(KernelContext& ctx, char* to, const char* from, int64_t bytes) {
   const bool stream = bytes >= kStreamBytes;
   parallel_for(ctx, ceil_div(bytes, kCopyTile), [&](int64_t task) {
     const int64_t begin = task * kCopyTile, count = smaller(kCopyTile, bytes - begin);
-    if (stream) return stream_copy(to + begin, from + begin, count);
-    __builtin_memcpy(to + begin, from + begin, static_cast<size_t>(count));
+    if (!stream) {
+      __builtin_memcpy(to + begin, from + begin, static_cast<size_t>(count));
+      return;
+    }
+    stream_copy(to + begin, from + begin, count);
+    stream_done();
   });
 }
 

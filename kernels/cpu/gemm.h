@@ -35,10 +35,6 @@ template <class T>
 void gemm_batch(KernelContext& context, const Gemm<T>& g, int64_t batch, int64_t stride_a,
                 int64_t stride_b, int64_t stride_c);
 
-// The engine for a product of this size.
-template <class T>
-bool uses_blas(int64_t m, int64_t n, int64_t k);
-
 // ---- parts of the own engine that convolution builds on
 
 // k is summed in blocks of equal size: the longer a chain, the larger its rounding error. They

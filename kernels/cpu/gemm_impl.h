@@ -117,9 +117,15 @@ void own_engine(KernelContext& context, const Gemm<T>& given) {
 }
 
 template <class T>
+TT_INLINE bool fits_blas(const Gemm<T>& g) {
+  constexpr int64_t kMost = INT32_MAX;
+  return g.k > 0 && g.m <= kMost && g.n <= kMost && g.k <= kMost;
+}
+
+template <class T>
 void gemm(KernelContext& context, const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0) return;
-  if (uses_blas<T>(g.m, g.n, g.k)) {
+  if (TT_UNLIKELY(cpu::gemm_engine() == cpu::GemmEngine::openblas) && fits_blas(g)) {
     blas_gemm(context, g);
   } else {
     own_engine(context, g);

@@ -3,7 +3,9 @@
 // elements at a time.
 #include "kernels/cpu/nest.h"
 
+#if defined(__x86_64__)
 #include <immintrin.h>
+#endif
 
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
@@ -203,6 +205,7 @@ void scatter_strided(void* dst, int64_t stride, const void* src, int64_t n, int 
   scatter_of<uint16_t>(dst, stride, src, n);
 }
 
+#if defined(__x86_64__)
 void stream_copy(void* dst, const void* src, int64_t bytes) {
   constexpr int64_t kLine = 64;
   char* to = static_cast<char*>(dst);
@@ -222,6 +225,13 @@ void stream_copy(void* dst, const void* src, int64_t bytes) {
   }
   __builtin_memcpy(to + i, from + i, static_cast<size_t>(bytes - i));
 }
+void stream_done() { _mm_sfence(); }
+#else
+void stream_copy(void* dst, const void* src, int64_t bytes) {
+  __builtin_memcpy(dst, src, static_cast<size_t>(bytes));
+}
+void stream_done() {}
+#endif
 
 void make_nest(Nest& nest, const View* const* views, int operands) {
   nest.operands = operands;
@@ -275,7 +285,7 @@ void run_contiguous(KernelContext& ctx, Loop loop, const View* const* views, int
       call(buffer, i, count);
       stream_copy(data[0] + i * bytes[0], buffer, count * bytes[0]);
     }
-    _mm_sfence();
+    stream_done();
   });
 }
 

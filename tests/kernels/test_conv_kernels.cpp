@@ -192,9 +192,8 @@ TEST(ConvKernels, InfinityReachesOnlyWhatSeesIt) {
                   static_cast<size_t>(((n * c.out_channels + o) * c.out(0) + y) * c.out(1) + z);
               const bool sees =
                   n == 1 && y * c.stride[0] <= c.padding[0] && z * c.stride[1] <= c.padding[1];
-              if (!sees) {
-                EXPECT_EQ(before.out[i], after.out[i]) << level.name << " output " << i;
-              }
+              if (sees) continue;
+              EXPECT_EQ(before.out[i], after.out[i]) << level.name << " output " << i;
             }
           }
         }

@@ -161,27 +161,27 @@ Cases conv_cases() {
       {.padding = {1, 1}}, false);
   put("wide_image", {real({1, 1, 3, 70}), real({5, 1, 3, 5}), real({5})}, {.padding = {1, 2}},
       false);
-  put("bench_first_layer", {real({32, 3, 32, 32}), real({16, 3, 3, 3}), real({16})},
+  put("bench_first_layer", {real({8, 3, 32, 32}), real({16, 3, 3, 3}), real({16})},
       {.padding = {1, 1}}, false);
-  put("bench_inner_layer", {real({16, 16, 16, 16}), real({32, 16, 3, 3}), real({32})},
+  put("bench_inner_layer", {real({8, 16, 16, 16}), real({32, 16, 3, 3}), real({32})},
       {.padding = {1, 1}}, false);
-  put("bench_pointwise", {real({16, 32, 14, 14}), real({64, 32, 1, 1}), real({64})}, {}, false);
-  put("bench_depthwise", {real({16, 32, 14, 14}), real({32, 1, 3, 3}), real({32})},
+  put("bench_pointwise", {real({8, 32, 14, 14}), real({64, 32, 1, 1}), real({64})}, {}, false);
+  put("bench_depthwise", {real({8, 32, 14, 14}), real({32, 1, 3, 3}), real({32})},
       {.padding = {1, 1}, .groups = 32}, false);
   const Conv2dOptions same{.padding = {1, 1}};
   cases.push_back({.op = "conv2d_grad_input",
                    .variant = "bench",
-                   .inputs = {real({16, 32, 16, 16}), real({32, 16, 3, 3})},
+                   .inputs = {real({8, 32, 16, 16}), real({32, 16, 3, 3})},
                    .run =
                        [same](const Tensors& t) {
-                         return Tensors{conv2d_grad_input(t[0], t[1], {16, 16, 16, 16}, same)};
+                         return Tensors{conv2d_grad_input(t[0], t[1], {8, 16, 16, 16}, same)};
                        },
                    .tolerance = terms(),
                    .differentiable = false,
                    .bench = true});
   cases.push_back({.op = "conv2d_grad_weight",
                    .variant = "bench",
-                   .inputs = {real({16, 32, 16, 16}), real({16, 16, 16, 16})},
+                   .inputs = {real({8, 32, 16, 16}), real({8, 16, 16, 16})},
                    .run =
                        [same](const Tensors& t) {
                          return Tensors{conv2d_grad_weight(t[0], t[1], {32, 16, 3, 3}, same)};
