@@ -71,7 +71,7 @@ std::string compare_real(size_t at, const Tensor& got, const std::vector<double>
   const Format f = format_of(got.dtype());
   const std::vector<double> g = got.to_vector<double>();
   const std::vector<double> size =
-      terms ? expand(terms, got.shape()).to_vector<double>() : std::vector<double>{};
+      terms.defined() ? expand(terms, got.shape()).to_vector<double>() : std::vector<double>{};
   if (g.size() != want.size())
     return "result " + std::to_string(at) + " has another number of elements";
   for (size_t i = 0; i < g.size(); ++i) {

@@ -41,6 +41,15 @@ TEST_P(Autograd, Accumulates) {
 }
 
 // Two leaves may get the same gradient tensor; adding to one must not change the other.
+TEST_P(Autograd, GradientsAreNotSharedUnderCreateGraph) {
+  const Tensor a = leaf({1, 2}), b = leaf({3, 4}), g = ones({2});
+  add(a, b).backward(g, false, true);
+  NoGrad guard;
+  Tensor(a.grad()).mul_(5);
+  EXPECT_EQ(values(b.grad()), (Numbers{1, 1}));
+  EXPECT_EQ(values(g), (Numbers{1, 1}));
+}
+
 TEST_P(Autograd, GradientsAreNotShared) {
   Tensor a = leaf({1, 2}), b = leaf({3, 4});
   sum(add(a, b)).backward();
@@ -91,6 +100,45 @@ TEST_P(Autograd, GradReturnsAndChangesNobody) {
   EXPECT_FALSE(x.grad().defined());
   EXPECT_FALSE(w.grad().defined());
   EXPECT_EQ(values(grad({y}, {x})[0]), (Numbers{18, 64}));
+}
+
+// Where grad() stops, the rest of the graph stays whole: a backward pass in two pieces.
+TEST_P(Autograd, GradUpToAnInnerTensorAndOn) {
+  const Tensor x = leaf({1, 2});
+  const Tensor h = mul(x, x);
+  const Tensor g = grad({sum(mul(h, h))}, {h})[0];
+  h.backward(g);
+  EXPECT_EQ(values(x.grad()), (Numbers{4, 32}));
+}
+
+TEST_P(Autograd, GradientsOfStorageDtypesAddUp) {
+  for (Dtype dtype : {Dtype::bf16, Dtype::f16}) {
+    Tensor x = full({2}, 1.5, {.dtype = dtype});
+    x.requires_grad_();
+    sum(mul(x.to(Dtype::f32), 2)).backward();
+    sum(add(x.to(Dtype::f32), x.to(Dtype::f32))).backward();
+    EXPECT_EQ(values(x.grad()), (Numbers{4, 4}));
+  }
+}
+
+TEST_P(Autograd, WhatMaxChoseMayNotChange) {
+  const Tensor x = leaf({3, 7, 5});
+  ValuesAndIndices best = max(x, 0);
+  best.indices.zero_();
+  EXPECT_THROW(best.values.backward(), AutogradError);
+}
+
+TEST_P(Autograd, BinaryCrossEntropyAtTheEnds) {
+  const Tensor p = leaf({0, 1, 0, 1});
+  binary_cross_entropy(p, tensor({0.f, 1.f, 1.f, 0.f}), Reduction::sum).backward();
+  const Numbers g = values(p.grad());
+  EXPECT_EQ(g[0], 0);
+  EXPECT_EQ(g[1], 0);
+  EXPECT_NEAR(g[2], -1e12, 1e6);
+  EXPECT_NEAR(g[3], 1e12, 1e6);
+  const Tensor x = leaf({40});
+  binary_cross_entropy(sigmoid(x), zeros({1})).backward();
+  EXPECT_TRUE(std::isfinite(x.grad().item()));
 }
 
 TEST_P(Autograd, GradOfSeveralOutputs) {

@@ -85,6 +85,27 @@ TEST_P(Hooks, OfALeafRunWhenItsGradientIsComplete) {
   EXPECT_EQ(seen, (Numbers{12, 12}));
 }
 
+// A hook sees each gradient once and whole, whatever other graphs read the leaf before or after.
+TEST_P(Hooks, OfALeafInSeveralGraphs) {
+  const Tensor x = leaf({1});
+  std::vector<double> seen;
+  const auto hook = [&](const Tensor& g) {
+    seen.push_back(g.item());
+    return Tensor();
+  };
+  const Tensor before = mul(exp(mul(x, 0.0)), mul(x, 2));  // read before there was a hook
+  x.register_hook(hook);
+  add(before, mul(x, 5)).backward();
+  EXPECT_EQ(seen, (Numbers{7}));
+  seen.clear();
+  const Tensor one = mul(exp(mul(x, 0.0)), mul(x, 3)), other = mul(x, 4);
+  other.backward();
+  mul(x, 9);  // a later reader
+  const Tensor later = mul(x, 9);
+  one.backward();
+  EXPECT_EQ(seen, (Numbers{4, 3}));
+}
+
 // Data parallel training reduces gradients as they become complete: the last layer's come first.
 TEST_P(Hooks, OfLaterLayersRunEarlier) {
   Tensor w1 = leaf({2}), w2 = leaf({3}), w3 = leaf({4});
@@ -149,6 +170,24 @@ TEST_P(CustomFunction, Differentiates) {
   EXPECT_FALSE(custom_mul(ones({2}), ones({2})).requires_grad());
 }
 
+// An output may be saved, and the second derivative goes through it.
+TEST_P(CustomFunction, TwiceThroughASavedOutput) {
+  const auto f = [](const Tensors& in) {
+    return custom_function(
+        "custom_exp", in,
+        [](FunctionContext& c, const Tensors& x) {
+          const Tensor y = exp(x[0]);
+          c.save({y, x[0]});
+          return Tensors{y};
+        },
+        [](FunctionContext& c, const Tensors& g) { return Tensors{mul(g[0], c.saved()[0])}; });
+  };
+  Tensor a = tensor({0.3, -0.7});
+  a.requires_grad_();
+  EXPECT_NO_THROW(gradcheck(f, {a}));
+  EXPECT_NO_THROW(gradgradcheck(f, {a}));
+}
+
 TEST_P(CustomFunction, TwiceByOrdinaryOps) {
   Tensor a = tensor({1.0, 2.0}), b = tensor({3.0, 4.0});
   a.requires_grad_();
@@ -169,12 +208,12 @@ TEST_P(CustomFunction, SeveralOutputsSomeWithoutGradient) {
     Tensor total;
     const double factors[] = {2, 3, 5};
     for (size_t i = 0; i < 3; ++i) {
-      if (!g[i]) {
+      if (!g[i].defined()) {
         ++undefined;
         continue;
       }
       const Tensor part = mul(g[i], factors[i]);
-      total = total ? add(total, part) : part;
+      total = total.defined() ? add(total, part) : part;
     }
     return Tensors{total};
   };

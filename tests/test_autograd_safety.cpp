@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 
+#include <tinytorch/optim.h>
 #include <tinytorch/profiler.h>
 
 #include "tests/testing.h"
@@ -107,6 +108,14 @@ TEST_P(Safety, AnomalyModeNamesTheFirstOp) {
   const Tensor x = leaf({0});
   const Tensor y = mul(sqrt(x), 2);  // the value is finite, the slope is not
   expect_error<AutogradError>([&] { y.backward(); }, {"sqrt"});
+}
+
+TEST_P(Safety, AnomalyModeSeesWhatAnOptimizerWrote) {
+  Tensor w = leaf({1});
+  sum(mul(w, 1e30)).backward();
+  SGD optimizer({w}, 1e30);
+  const AnomalyMode mode;
+  expect_error<AutogradError>([&] { optimizer.step(); }, {"NaN or Inf"});
 }
 
 TEST_P(Safety, AnomalyModeLeavesGoodProgramsAlone) {

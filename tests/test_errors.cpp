@@ -104,5 +104,25 @@ TEST_P(Errors, Factories) {
   t.value("dropout", {"-0.5"}, [] { dropout(f({2}), -0.5); });
 }
 
+// Sizes whose product is beyond 64 bits, by every way to a new tensor or view.
+TEST_P(Errors, SizesBeyondMemory) {
+  constexpr int64_t kHuge = int64_t{1} << 40;
+  ErrorTable t(device_);
+  const Tensor one = f({1}), row = one.expand({kHuge});
+  t.shape("linspace", {"4611686018427387904"}, [] { linspace(0, 1, int64_t{1} << 62); });
+  t.shape("randperm", {"2305843009213693952"}, [] { randperm(int64_t{1} << 61); });
+  t.shape("new tensor", {"[1099511627776, 1099511627776]"}, [&] { add(row.unsqueeze(1), row); });
+  t.shape("expand", {"[1099511627776, 1099511627776]"}, [&] { one.expand({kHuge, kHuge}); });
+  t.shape("reshape", {"[7, 7905747460161236407]"},  // 1 modulo 2^64
+          [&] {
+            one.reshape({7, 7905747460161236407});
+          });
+  EXPECT_EQ(arange(INT64_MAX - 2, INT64_MAX, 1).numel(), 2);
+  EXPECT_EQ(arange((int64_t{1} << 53) + 1, (int64_t{1} << 53) + 2).numel(), 1);
+  EXPECT_EQ(arange(int64_t{1} << 53, (int64_t{1} << 53) + 3).numel(), 3);
+  EXPECT_EQ(arange(5, -6, -5).to_vector<int64_t>(), (std::vector<int64_t>{5, 0, -5}));
+  EXPECT_EQ(arange(5).slice(0, 0, 5, INT64_MAX).numel(), 1);
+}
+
 }  // namespace
 }  // namespace tinytorch::testing

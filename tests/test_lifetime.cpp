@@ -132,6 +132,14 @@ TEST_P(Lifetime, AForkFromAThreadWhileOthersWork) {
   busy.join();
 }
 
+TEST(Fork, AChildMayOpenWhatItsParentDidNot) {
+  EXPECT_EQ(
+      in_child([] {  // in a child, so that the parent does not open it
+        return in_child([] { return backend_status("late").unusable.why == Why::usable ? 0 : 1; });
+      }),
+      0);
+}
+
 TEST_P(Lifetime, AnOrdinaryExitOfTheChild) {
   if (!device_.info().host_memory) GTEST_SKIP();
   const pid_t child = fork();

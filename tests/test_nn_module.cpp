@@ -66,6 +66,7 @@ TEST(Module, AMoveTakesTheTreeAlong) {
   const std::vector<float> before = net(x).to_vector<float>();
   Net moved = std::move(net);
   EXPECT_EQ(moved(x).to_vector<float>(), before);
+  EXPECT_TRUE(net.hidden.weight.shares_storage(moved.hidden.weight));
   EXPECT_TRUE(moved.hidden.weight.shares_storage(moved.parameters()[1]));
   std::vector<Sequential> many;
   for (int i = 0; i < 5; ++i) many.push_back(Sequential{Linear(4, 2), Tanh()});

@@ -153,7 +153,7 @@ TEST_P(OpForward, SameBitsAgainAndWithTwoThreads) {
       }
       ASSERT_EQ(one.size(), two.size());
       for (size_t i = 0; i < one.size(); ++i) {
-        if (!one[i]) continue;
+        if (!one[i].defined()) continue;
         EXPECT_TRUE(same_bits(one[i], two[i]))
             << "result or gradient " << i << (fused ? ", fused" : ", composed");
       }

@@ -107,7 +107,7 @@ TEST_P(OpGradient, AgreesWithOracle) {
       ASSERT_EQ(got.size(), want.size());
       for (size_t i = 0; i < got.size(); ++i) {
         ASSERT_EQ(got[i].defined(), want[i].defined());
-        if (!got[i] || !is_floating(got[i].dtype())) continue;
+        if (!got[i].defined() || !is_floating(got[i].dtype())) continue;
         const std::vector<double> g = values(got[i]), w = values(want[i]);
         double largest = 0, worst = 0;
         for (size_t j = 0; j < w.size(); ++j) {
@@ -146,7 +146,8 @@ TEST_P(OpGradient, EveryTrackedInputHasANode) {
         const Tensors again = c->run(in);
         Tensor total;
         for (const Tensor& r : again)
-          if (r.requires_grad()) total = total ? add(total, sum(square(r))) : sum(square(r));
+          if (r.requires_grad())
+            total = total.defined() ? add(total, sum(square(r))) : sum(square(r));
         if (!c->twice) continue;
         EXPECT_TRUE(grad({total}, {in[alone]}, {}, {.create_graph = true})[0].requires_grad());
       }

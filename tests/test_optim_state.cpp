@@ -43,6 +43,19 @@ TEST(Optimizer, WrongArgumentsAreErrors) {
   expect_error<ValueError>([&] { optimizer.set_grad_scale(INFINITY); }, {"grad_scale"});
 }
 
+// What a step writes must be dense and on one device.
+TEST(Optimizer, StepsCheckTheirLists) {
+  const Tensor p = ones({2, 3}), g = ones({2, 3}),
+               hyper = zeros({kHyperCount}, {.dtype = Dtype::f64});
+  const Tensor turned = zeros({3, 2}).t();
+  EXPECT_THROW(sgd_step_({p}, {g}, {turned}, hyper, {.momentum = 0.9}), ShapeError);
+  EXPECT_THROW(adam_step_({p}, {g}, {turned}, {zeros({2, 3})}, hyper, {}), ShapeError);
+  const TensorOptions there{.device = Device("reference")};
+  const Tensor q = ones({2, 3}, there);
+  EXPECT_THROW(sgd_step_({p, q}, {g, q}, {}, hyper, {}), DeviceError);
+  EXPECT_THROW(sgd_step_({q}, {q}, {}, hyper, {}), DeviceError);
+}
+
 TEST(Optimizer, GroupsHaveTheirOwnOptions) {
   const Tensor a = parameter({1}), b = parameter({1});
   SGD optimizer({{{a}, {.learning_rate = 1}}, {{b}, {.learning_rate = 0.5, .momentum = 1}}});

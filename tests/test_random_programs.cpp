@@ -37,15 +37,16 @@ class Program {
     for (size_t i = pool_.size() - std::min<size_t>(pool_.size(), 4); i < pool_.size(); ++i) {
       out.push_back(pool_[i]);
       const Tensor part = mean(tanh(pool_[i]));
-      loss = loss ? add(loss, part) : part;
+      loss = loss.defined() ? add(loss, part) : part;
     }
     if (!loss.requires_grad()) return out;
     for (const Tensor& g :
          grad({loss}, leaves_, {}, {.create_graph = true, .allow_unused = true})) {
-      out.push_back(g ? g : Tensor());
-      if (g && g.requires_grad()) second_ = second_ ? add(second_, sum(square(g))) : sum(square(g));
+      out.push_back(g.defined() ? g : Tensor());
+      if (g.defined() && g.requires_grad())
+        second_ = second_.defined() ? add(second_, sum(square(g))) : sum(square(g));
     }
-    if (second_)
+    if (second_.defined())
       for (const Tensor& g : grad({second_}, leaves_, {}, {.allow_unused = true})) out.push_back(g);
     return out;
   }
@@ -225,7 +226,7 @@ class RandomPrograms : public OnDevice {
       ASSERT_EQ(got.size(), want.size());
       for (size_t i = 0; i < got.size(); ++i) {
         ASSERT_EQ(got[i].defined(), want[i].defined()) << "result " << i;
-        if (!got[i]) continue;
+        if (!got[i].defined()) continue;
         ASSERT_EQ(got[i].shape().str(), want[i].shape().str()) << "result " << i;
         const std::vector<double> g = values(got[i]), w = values(want[i]);
         double largest = 0;
@@ -248,7 +249,7 @@ TEST_P(RandomPrograms, LeakNothingAndRepeatThemselves) {
       std::vector<double> all;
       Program p(seed, device_, Dtype::f32);
       for (const Tensor& t : p.run(15)) {
-        if (!t) continue;
+        if (!t.defined()) continue;
         const std::vector<double> v = values(t);
         all.insert(all.end(), v.begin(), v.end());
       }

@@ -30,7 +30,7 @@ TEST_P(TensorBasics, SaysWhatItIs) {
   EXPECT_EQ(t.storage_offset(), 0);
   EXPECT_EQ(t.device().name(), device_.name());
   EXPECT_FALSE(Tensor().defined());
-  EXPECT_FALSE(static_cast<bool>(Tensor()));
+  EXPECT_FALSE(Tensor().defined());
   EXPECT_EQ(zeros({}).numel(), 1);
   EXPECT_EQ(zeros({3, 0}).numel(), 0);
   EXPECT_EQ(zeros({3, 0}).nbytes(), 0);
@@ -257,6 +257,64 @@ TEST(Numbers16, StorageThatCasts) {
   EXPECT_EQ(brain[2], 0.333984375);
   EXPECT_EQ(brain[4], 99840);
   EXPECT_THROW(matmul(x.to(Dtype::f16), x.to(Dtype::f16)), DtypeError);
+  EXPECT_THROW(x.to(Dtype::f16).add_(1), DtypeError);
+  EXPECT_THROW(x.to(Dtype::bf16).mul_(x.to(Dtype::bf16)), DtypeError);
+}
+
+// Deleters that free further foreign memory: a chain of any length.
+TEST(ForeignMemory, AChainOfDeletersOverflowsNoStack) {
+  float f[2] = {1, 2};
+  int freed = 0;
+  {
+    Tensor x = ones({2});
+    for (int i = 0; i < 200000; ++i) {
+      Tensor inner = x;
+      x = from_blob(f, {2}, Dtype::f32, [inner, &freed] { ++freed; });
+    }
+  }
+  EXPECT_EQ(freed, 200000);
+}
+
+TEST(ForeignMemory, WrongArgumentsAreErrors) {
+  alignas(8) float f[4] = {};
+  EXPECT_THROW(from_blob(reinterpret_cast<char*>(f) + 1, {2}, Dtype::f32), ValueError);
+  EXPECT_THROW(from_blob(f, {2, 2}, Dtype::f32, {}, {INT64_MAX, INT64_MAX}), ShapeError);
+  EXPECT_THROW(from_blob(f, {2}, static_cast<Dtype>(99)), DtypeError);
+}
+
+TEST(Handles, AnImpossibleDtypeIsAnError) {
+  EXPECT_THROW(ones({2}).to(static_cast<Dtype>(50)), DtypeError);
+  EXPECT_THROW(zeros({2}, {.dtype = static_cast<Dtype>(77)}), DtypeError);
+}
+
+TEST(Handles, ShapesCountFromBothEnds) {
+  const Shape s{2, 3};
+  EXPECT_EQ(s[-1], 3);
+  EXPECT_THROW(s[2], IndexError);
+  EXPECT_THROW(s[-3], IndexError);
+}
+
+TEST(Handles, ScalarsThatDoNotFitSaturate) {
+  EXPECT_EQ(full({1}, UINT64_MAX).item<int64_t>(), INT64_MAX);
+  EXPECT_EQ(full({1}, uint64_t{7}).item<int64_t>(), 7);
+}
+
+TEST(Handles, AMovedFromGeneratorStillWorks) {
+  Generator g(3);
+  const Generator h = std::move(g);
+  EXPECT_EQ(g.state().seed, h.state().seed);
+}
+
+static_assert(!std::is_constructible_v<bool, Tensor>);  // if (a == b) must not compile
+
+TEST(Handles, AMovedFromTensorIsUndefined) {
+  Tensor a = ones({2}), b = zeros({3});
+  b = std::move(a);
+  EXPECT_FALSE(a.defined());
+  EXPECT_EQ(b.numel(), 2);
+  Tensor& same = b;
+  b = std::move(same);
+  EXPECT_EQ(b.numel(), 2);
 }
 
 }  // namespace

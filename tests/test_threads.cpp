@@ -86,7 +86,7 @@ TEST_P(Threads, MemoryTakenHereAndFreedThereStaysBounded) {
       double total = 0;
       for (;;) {
         const Tensor t = queue.pop();
-        if (!t) break;
+        if (!t.defined()) break;
         total += t.size(0) == 1000 ? 1 : 0;
       }
       EXPECT_EQ(total, 3000);

@@ -3,9 +3,9 @@
 // beside ours. Not part of the build: with T the folder `torch` of an installed wheel (python3 -c
 // "import torch; print(torch.__path__[0])"), from the root of the tree:
 //   g++ -O2 -std=c++20 -I. -I$T/include -I$T/include/torch/csrc/api/include
-//   benchmarks/peers/libtorch_bench.cpp -o libtorch_bench
-//       -L$T/lib -ltorch -ltorch_cpu -lc10 -Wl,-rpath,$T/lib        usage: libtorch_bench
-//       [--threads N] [--only NAME,...]
+//       benchmarks/peers/libtorch_bench.cpp -o libtorch_bench
+//       -L$T/lib -ltorch -ltorch_cpu -lc10 -Wl,-rpath,$T/lib
+// Usage: libtorch_bench [--threads N] [--only NAME,...]
 #include <torch/torch.h>
 
 #include <cstdlib>

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <tinytorch/ops/create.h>
 #include <tinytorch/ops/elementwise.h>
@@ -88,9 +89,11 @@ struct NodeRef {
 
 void accumulate(Tensor& into, Tensor&& g, bool leaf) {
   const bool plain = thread_state().no_grad;
+  const Dtype dtype = view_of(g).dtype;
   if (!into.defined()) {
-    into =
-        !leaf || !plain || sole(g) ? std::move(g) : g.clone();  // a leaf never shares its gradient
+    into = !leaf || sole(g) ? std::move(g) : g.clone();  // a leaf never shares its gradient
+  } else if (TT_UNLIKELY(dtype == Dtype::bf16 || dtype == Dtype::f16)) {  // storage: sum in f32
+    into = add(into.to(Dtype::f32), g.to(Dtype::f32)).to(dtype);
   } else if (plain && sole(into)) {
     into.add_(g);
   } else if (plain && sole(g)) {
@@ -149,7 +152,7 @@ class Pass {
   const bool keep_;
   const std::vector<Tensor>* inputs_;
   std::vector<Tensor>* results_;
-  std::unordered_map<const Node*, bool> needed_;  // holds the nodes on a way to an input
+  std::unordered_set<const Node*> needed_;  // the nodes on a way to an input
 };
 
 void Pass::start(const Tensor& output, const Tensor& grad) {
@@ -203,7 +206,8 @@ void Pass::capture(const Node* n, uint32_t output, const Tensor& g) {
 
 void Pass::finish_leaf(Node* n) {
   Tensor g = std::move(n->extras->pending);
-  n->extras->first_use.store(0, std::memory_order_relaxed);
+  // Readers of other graphs keep their place; two references are the tensor's and the heap's.
+  if (n->refs.count() <= 2) n->extras->first_use.store(0, std::memory_order_relaxed);
   run_hooks(n, 0, g);
   accumulate(n->first.grad, std::move(g), true);
 }
@@ -248,10 +252,12 @@ void Pass::visit(Node* n) {
   }
   ThreadState& t = thread_state();
   t.current = n;
-  if (need.bits || n->n_inputs > 64) n->apply(grads_out, need, grads_in);
+  const bool walked = need.bits || n->n_inputs > 64;  // else an input of grad(): stays as it is
+  if (walked) n->apply(grads_out, need, grads_in);
   t.current = nullptr;
   one = Tensor();
   many.clear();
+  if (!walked) return;
   if (!keep_) n->clear();  // what the formula kept dies before the gradients move on
 
   for (uint32_t i = 0; i < n->n_inputs; ++i) {
@@ -316,7 +322,7 @@ void Pass::find_needed(const std::vector<Root>& roots) {
     }
   }
   for (const auto& [n, wanted] : seen)
-    if (wanted) needed_.emplace(n, true);
+    if (wanted) needed_.insert(n);
 }
 
 // What a pass changes on its thread, put back however it ends. current is null between nodes of a

@@ -17,8 +17,9 @@ struct NodeExtras {
     Tensor grad;
   };
   std::vector<Retained> retained;
-  Tensor pending;                      // of a leaf with hooks: what has arrived in this pass
-  std::atomic<uint64_t> first_use{0};  // of a leaf: smallest seq of a node that reads it, 0 if none
+  Tensor pending;  // of a leaf with hooks: what has arrived in this pass
+  // Of a leaf: not greater than the seq of any node that reads it; 0 if none does.
+  std::atomic<uint64_t> first_use{0};
 };
 
 NodeExtras& extras_of(Node* n);

@@ -1,23 +1,38 @@
 // Custom functions: a node whose gradient the user wrote.
 #include <tinytorch/autograd.h>
 
+#include <variant>
+
 #include "core/autograd/saved_tensor.h"
 #include "core/runtime/events.h"
 
 namespace tinytorch {
 
+// A saved output is kept without its node, or the graph would hold itself.
 struct FunctionContext::Impl {
-  std::vector<Saved> saved;
+  std::vector<Tensor> given;  // until the outputs are known
+  std::vector<std::variant<Saved, SavedOutput>> saved;
   uint64_t needs = 0;
+
+  void settle(const std::vector<Tensor>& outputs) {
+    for (Tensor& t : given) {
+      size_t i = 0;
+      while (i < outputs.size() && !(t.defined() && t.impl() == outputs[i].impl())) ++i;
+      if (i < outputs.size()) {
+        saved.emplace_back(std::in_place_type<SavedOutput>, t, static_cast<uint32_t>(i));
+      } else {
+        saved.emplace_back(std::in_place_type<Saved>, t);
+      }
+    }
+    given.clear();
+  }
 };
 
-void FunctionContext::save(std::vector<Tensor> tensors) {
-  impl_->saved.clear();
-  for (Tensor& t : tensors) impl_->saved.emplace_back(std::move(t));
-}
+void FunctionContext::save(std::vector<Tensor> tensors) { impl_->given = std::move(tensors); }
 std::vector<Tensor> FunctionContext::saved() const {
+  if (!impl_->given.empty()) return impl_->given;  // still in forward
   std::vector<Tensor> out;
-  for (const Saved& s : impl_->saved) out.push_back(s());
+  for (const auto& s : impl_->saved) std::visit([&](const auto& one) { out.push_back(one()); }, s);
   return out;
 }
 bool FunctionContext::needs_grad(int input) const {
@@ -27,6 +42,8 @@ bool FunctionContext::needs_grad(int input) const {
 std::vector<Tensor> custom_function(const std::string& name, const std::vector<Tensor>& inputs,
                                     const ForwardFunction& forward,
                                     const BackwardFunction& backward) {
+  if (!forward || !backward)
+    throw ValueError("[" + name + "] custom_function needs a forward and a backward function");
   auto impl = std::make_shared<FunctionContext::Impl>();
   bool wanted = false;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -40,6 +57,7 @@ std::vector<Tensor> custom_function(const std::string& name, const std::vector<T
     FunctionContext context(impl.get());
     outputs = forward(context, inputs);
   }
+  impl->settle(outputs);
   for (Tensor& out : outputs) {
     check_defined(name.c_str(), out);
     if (out.impl()->link || !out.impl()->refs.unique())

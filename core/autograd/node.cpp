@@ -70,7 +70,11 @@ Node* new_leaf(const Tensor& t) {
 }
 
 NodeExtras& extras_of(Node* n) {
-  if (!n->extras) n->extras = new NodeExtras;
+  if (!n->extras) {
+    n->extras = new NodeExtras;
+    // Somebody may read the leaf already, nobody knows since when: its turn is the last.
+    if (n->leaf && !n->refs.unique()) n->extras->first_use.store(1, std::memory_order_relaxed);
+  }
   return *n->extras;
 }
 

@@ -2,6 +2,7 @@
 #include "core/autograd/engine.h"
 #include "core/autograd/extras.h"
 #include "core/runtime/events.h"
+#include "core/runtime/fork.h"
 
 namespace tinytorch {
 
@@ -22,7 +23,6 @@ struct Install {
   }
 } install;
 
-std::atomic<int> g_anomaly_users{0};
 std::atomic<uint64_t> g_hook_id{0};
 
 }  // namespace
@@ -97,6 +97,7 @@ uint64_t Tensor::register_hook(std::function<Tensor(const Tensor&)> hook) const 
   check_defined("register_hook", *this);
   if (!impl_->link)
     throw AutogradError("[register_hook] needed: a tensor that requires a gradient");
+  if (!hook) throw ValueError("[register_hook] the function is empty");
   const uint64_t id = g_hook_id.fetch_add(1, std::memory_order_relaxed) + 1;
   extras_of(impl_->link).hooks.push_back({id, impl_->output, std::move(hook)});
   return id;
@@ -140,13 +141,25 @@ InferenceMode::~InferenceMode() {
   set_grad_enabled(before_grad_);
 }
 
+// The hook bit is set while any thread is in the mode.
+static void count_anomaly_users(int change) {
+  static auto* mutex = new ForkSafeMutex<std::mutex>;
+  static int users = 0;
+  const std::lock_guard lock(*mutex);
+  users += change;
+  if (users) {
+    detail::hooks.fetch_or(detail::kAnomaly);
+  } else {
+    detail::hooks.fetch_and(~detail::kAnomaly);
+  }
+}
 AnomalyMode::AnomalyMode() : before_(thread_state().anomaly) {
+  count_anomaly_users(1);
   thread_state().anomaly = true;
-  if (g_anomaly_users.fetch_add(1) == 0) detail::hooks.fetch_or(detail::kAnomaly);
 }
 AnomalyMode::~AnomalyMode() {
   thread_state().anomaly = before_;
-  if (g_anomaly_users.fetch_sub(1) == 1) detail::hooks.fetch_and(~detail::kAnomaly);
+  count_anomaly_users(-1);
 }
 
 }  // namespace tinytorch

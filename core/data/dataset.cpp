@@ -14,12 +14,13 @@ Batch Dataset::range(int64_t start, int64_t count) const {
 }
 
 TensorDataset::TensorDataset(Tensor x, Tensor y) : x_(std::move(x)), y_(std::move(y)) {
-  if (!x_) throw ValueError("[TensorDataset] x is undefined");
-  if (x_.rank() == 0 || (y_ && (y_.rank() == 0 || y_.size(0) != x_.size(0)))) {
+  if (!x_.defined()) throw ValueError("[TensorDataset] x is undefined");
+  if (x_.rank() == 0 || (y_.defined() && (y_.rank() == 0 || y_.size(0) != x_.size(0)))) {
     throw ShapeError("[TensorDataset] x " + x_.shape().str() + " and y " +
-                     (y_ ? y_.shape().str() : "undefined") + ": both need a first dim of one size");
+                     (y_.defined() ? y_.shape().str() : "undefined") +
+                     ": both need a first dim of one size");
   }
-  if (y_ && !(y_.device() == x_.device())) {
+  if (y_.defined() && !(y_.device() == x_.device())) {
     throw DeviceError("[TensorDataset] x is on " + x_.device().name() + ", y on " +
                       y_.device().name() + ": one device is needed");
   }
@@ -29,7 +30,7 @@ int64_t TensorDataset::size() const { return x_.size(0); }
 Device TensorDataset::device() const { return x_.device(); }
 
 Batch TensorDataset::take(const Tensor& index) const {
-  return {index_select(x_, 0, index), y_ ? index_select(y_, 0, index) : Tensor()};
+  return {index_select(x_, 0, index), y_.defined() ? index_select(y_, 0, index) : Tensor()};
 }
 
 Batch TensorDataset::range(int64_t start, int64_t count) const {
@@ -37,7 +38,7 @@ Batch TensorDataset::range(int64_t start, int64_t count) const {
     throw IndexError("[TensorDataset] samples " + std::to_string(start) + " to " +
                      std::to_string(start + count) + " of " + std::to_string(size()));
   }
-  return {x_.narrow(0, start, count), y_ ? y_.narrow(0, start, count) : Tensor()};
+  return {x_.narrow(0, start, count), y_.defined() ? y_.narrow(0, start, count) : Tensor()};
 }
 
 TensorDataset TensorDataset::subset(int64_t start, int64_t count) const {

@@ -64,8 +64,8 @@ void DataLoader::Iterator::fetch() {
   batch_ = {};  // first, so that two batches are never held at once
   const int64_t count = std::min(batch_size_, left_);
   if (count == 0) return;
-  batch_ =
-      order_ ? dataset_->take(order_.narrow(0, start_, count)) : dataset_->range(start_, count);
+  batch_ = order_.defined() ? dataset_->take(order_.narrow(0, start_, count))
+                            : dataset_->range(start_, count);
 }
 
 }  // namespace tinytorch

@@ -49,7 +49,7 @@ void save_safetensors(const std::string& path, const StateDict& tensors, const M
   NoGrad no_grad;
   SafetensorsHeader header{.entries = {}, .metadata = metadata};
   for (const auto& [name, tensor] : tensors) {
-    if (!tensor) throw ValueError("[save_safetensors] '" + name + "' is undefined");
+    if (!tensor.defined()) throw ValueError("[save_safetensors] '" + name + "' is undefined");
     header.entries.push_back({name, tensor.dtype(), tensor.shape(), 0, 0});
   }
   // Wide elements first: every tensor is then aligned to its elements. Within a width by name, so

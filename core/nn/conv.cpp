@@ -49,7 +49,7 @@ Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, Size2d kernel,
 
 void Conv2d::reset_parameters() {
   init::kaiming_uniform_(weight, {.a = std::sqrt(5.0)});
-  if (!bias) return;
+  if (!bias.defined()) return;
   const double bound = 1 / std::sqrt(static_cast<double>(init::fans(weight).in));
   init::uniform_(bias, -bound, bound);
 }

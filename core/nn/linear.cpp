@@ -30,7 +30,7 @@ Linear::Linear(int64_t in_features, int64_t out_features, bool with_bias)
 
 void Linear::reset_parameters() {
   init::kaiming_uniform_(weight, {.a = std::sqrt(5.0)});
-  if (!bias) return;
+  if (!bias.defined()) return;
   const double bound = in_ > 0 ? 1 / std::sqrt(static_cast<double>(in_)) : 0;
   init::uniform_(bias, -bound, bound);
 }

@@ -10,9 +10,19 @@
 
 namespace tinytorch {
 
-Module::Module() = default;
-Module::Module(Module&&) noexcept = default;
-Module& Module::operator=(Module&&) noexcept = default;
+Module::Module() : tree_(std::make_shared<Tree>()) {}
+Module::Module(Module&& o) noexcept : tree_(o.tree_) { take_own(o); }
+Module& Module::operator=(Module&& o) noexcept {
+  tree_ = o.tree_;
+  take_own(o);
+  return *this;
+}
+void Module::take_own(Module& o) noexcept {
+  hooks_ = std::move(o.hooks_);
+  name_ = std::move(o.name_);
+  next_hook_ = o.next_hook_;
+  training_ = o.training_;
+}
 Module::~Module() = default;
 
 Tensor Module::forward(const Tensor&) {
@@ -28,7 +38,7 @@ Tensor Module::call_observed(const Tensor& x) {
   const size_t count = hooks_.size();
   for (size_t i = 0; i < count && i < hooks_.size(); ++i) {  // a hook may remove itself
     const ForwardHook call = hooks_[i].call;
-    if (Tensor replaced = call(*this, x, out)) out = std::move(replaced);
+    if (Tensor replaced = call(*this, x, out); replaced.defined()) out = std::move(replaced);
   }
   return out;
 }
@@ -51,20 +61,21 @@ void Module::check_name(std::string_view what, const std::string& name) const {
   };
   if (name.empty()) fail("a name must not be empty");
   if (name.find('.') != std::string::npos) fail("a name must not have a dot");
-  for (const auto& slot : slots_)
+  for (const auto& slot : tree_->slots)
     if (slot->name == name) fail("the name is taken");
-  for (const auto& [child_name, child] : children_)
+  for (const auto& [child_name, child] : tree_->children)
     if (child_name == name) fail("the name is taken");
 }
 
 Module::Slot& Module::add_slot(std::string name, Tensor tensor, bool parameter) {
-  slots_.push_back(std::make_unique<Slot>(Slot{std::move(name), std::move(tensor), parameter}));
-  return *slots_.back();
+  tree_->slots.push_back(
+      std::make_unique<Slot>(Slot{std::move(name), std::move(tensor), parameter}));
+  return *tree_->slots.back();
 }
 
 Tensor& Module::register_parameter(const std::string& name, Tensor tensor) {
   check_name("register_parameter", name);
-  if (tensor) {
+  if (tensor.defined()) {
     if (!is_floating(tensor.dtype())) {
       throw DtypeError("[register_parameter] '" + name + "' has dtype " + name_of(tensor.dtype()) +
                        ", a parameter needs a floating one");
@@ -87,18 +98,19 @@ void Module::add_child(const std::string& name, std::shared_ptr<Module> module) 
   check_name("register_module", name);
   if (!module) throw ValueError("[register_module] '" + name + "' is null");
   module->apply([this, &name](Module& m) {
-    if (&m == this) throw ValueError("[register_module] '" + name + "' contains its new parent");
+    if (m.tree_ == tree_)
+      throw ValueError("[register_module] '" + name + "' contains its new parent");
   });
   module->name_ = name;
-  children_.emplace_back(name, std::move(module));
+  tree_->children.emplace_back(name, std::move(module));
 }
 
 // ---- walking
 
 void Module::visit(const std::string& prefix, const SlotVisitor& f) const {
-  for (const auto& slot : slots_)
-    if (slot->tensor) f(prefix + slot->name, *slot);
-  for (const auto& [name, child] : children_) child->visit(prefix + name + ".", f);
+  for (const auto& slot : tree_->slots)
+    if (slot->tensor.defined()) f(prefix + slot->name, *slot);
+  for (const auto& [name, child] : tree_->children) child->visit(prefix + name + ".", f);
 }
 
 std::vector<std::pair<std::string, Tensor>> Module::collect(bool parameter) const {
@@ -126,7 +138,7 @@ std::vector<Tensor> Module::parameters() const { return without_names(collect(tr
 std::vector<Tensor> Module::buffers() const { return without_names(collect(false)); }
 
 Module& Module::apply(const std::function<void(Module&)>& f) {
-  for (const auto& [name, child] : children_) child->apply(f);
+  for (const auto& [name, child] : tree_->children) child->apply(f);
   f(*this);
   return *this;
 }

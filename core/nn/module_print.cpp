@@ -40,9 +40,9 @@ static std::string indented(const std::string& text) {
 std::string Module::str() const {
   std::string out = type_name() + "(";
   const std::string extra = extra_repr();
-  if (children_.empty()) return out + extra + ")";
+  if (children().empty()) return out + extra + ")";
   if (!extra.empty()) out += "\n  " + indented(extra);
-  for (const auto& [name, child] : children_)
+  for (const auto& [name, child] : children())
     out += "\n  (" + name + "): " + indented(child->str());
   return out + "\n)";
 }

@@ -54,7 +54,7 @@ Module& Module::convert(const std::function<Tensor(const Tensor&)>& f) {
       } else if (old.requires_grad()) {
         now.requires_grad_(true);
         CategoryGuard of_gradient(Category::gradient);
-        if (const Tensor grad = old.grad()) now.set_grad(f(grad.detach()));
+        if (const Tensor grad = old.grad(); grad.defined()) now.set_grad(f(grad.detach()));
       }
       at->second = std::move(now);
     }

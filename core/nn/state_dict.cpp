@@ -19,7 +19,7 @@ LoadReport check_state(std::string_view where, const std::map<std::string, Shape
   std::vector<std::string> mismatched;
   for (const auto& [name, shape] : wanted) {
     const auto at = given.find(name);
-    if (at == given.end() || !at->second) {
+    if (at == given.end() || !at->second.defined()) {
       report.missing.push_back(name);
     } else if (const Shape got = at->second.shape(); !(got == shape)) {
       mismatched.push_back(name + " (given " + got.str() + ", needed " + shape.str() + ")");

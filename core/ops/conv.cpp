@@ -11,21 +11,25 @@ namespace tinytorch {
 
 namespace {
 
-Conv2dParams params_of(const Conv2dOptions& o) {
-  return {{o.stride[0], o.stride[1]},
+// For these output and weight shapes. Steps that are never taken are 1: the stride of a single
+// output, the dilation of a single tap.
+Conv2dParams params_of(const Conv2dOptions& o, const Shape& out, const Shape& w) {
+  return {{out[2] == 1 ? 1 : o.stride[0], out[3] == 1 ? 1 : o.stride[1]},
           {o.padding[0], o.padding[1]},
-          {o.dilation[0], o.dilation[1]},
+          {w[2] == 1 ? 1 : o.dilation[0], w[3] == 1 ? 1 : o.dilation[1]},
           o.groups};
 }
 
 void check_options(const char* op, const Conv2dOptions& o) {
   for (int i = 0; i < 2; ++i) {
     const auto k = static_cast<size_t>(i);
-    if (o.stride[k] < 1 || o.dilation[k] < 1 || o.padding[k] < 0)
-      throw ShapeError("[" + std::string(op) + "] stride " + std::to_string(o.stride[k]) +
-                       ", padding " + std::to_string(o.padding[k]) + ", dilation " +
-                       std::to_string(o.dilation[k]) +
-                       ", needed: stride and dilation at least 1, padding at least 0");
+    constexpr int64_t kMost = INT32_MAX;
+    if (o.stride[k] < 1 || o.dilation[k] < 1 || o.padding[k] < 0 || o.stride[k] > kMost ||
+        o.dilation[k] > kMost || o.padding[k] > kMost)
+      throw ShapeError(
+          "[" + std::string(op) + "] stride " + std::to_string(o.stride[k]) + ", padding " +
+          std::to_string(o.padding[k]) + ", dilation " + std::to_string(o.dilation[k]) +
+          ", needed: stride and dilation at least 1, padding at least 0, all below 2^31");
   }
   if (o.groups < 1)
     throw ShapeError("[" + std::string(op) + "] groups " + std::to_string(o.groups) +
@@ -36,10 +40,11 @@ void check_options(const char* op, const Conv2dOptions& o) {
 Shape output_shape(const char* op, const Shape& x, const Shape& w, const Conv2dOptions& o) {
   check_options(op, o);
   auto fail = [&](const char* needed) {
+    const auto pair = [](const auto& p) { return Shape{p[0], p[1]}.str(); };
     throw ShapeError("[" + std::string(op) + "] input " + x.str() + ", weight " + w.str() +
-                     ", groups " + std::to_string(o.groups) + ", padding [" +
-                     std::to_string(o.padding[0]) + ", " + std::to_string(o.padding[1]) +
-                     "], needed: " + needed);
+                     ", groups " + std::to_string(o.groups) + ", stride " + pair(o.stride) +
+                     ", padding " + pair(o.padding) + ", dilation " + pair(o.dilation) +
+                     ", needed: " + needed);
   };
   if (x.rank() != 4 || w.rank() != 4) fail("input [N, C, H, W] and weight [O, C / groups, kh, kw]");
   if (w[1] * o.groups != x[1]) fail("a weight for C / groups input channels");
@@ -82,7 +87,8 @@ Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias,
   if (bias.defined()) {
     check_pair("conv2d", input, bias);
     if (!(shape_of(bias) == Shape{shape[1]}))
-      throw ShapeError("[conv2d] bias " + show(view_of(bias)) + ", needed: [" +
+      throw ShapeError("[conv2d] input " + show(view_of(input)) + ", weight " +
+                       show(view_of(weight)) + ", bias " + show(view_of(bias)) + ", needed: [" +
                        std::to_string(shape[1]) + "], one per output channel");
   }
   const Tensor x = input.contiguous(), w = weight.contiguous(),
@@ -90,7 +96,7 @@ Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias,
   Tensor out = make(device_of(x), view_of(x).dtype, shape);
   if (view_of(out).numel)
     launch<rows::conv2d>("conv2d", device_of(x), view_of(out), use(x), use(w), use_optional(b),
-                         params_of(o));
+                         params_of(o, shape, shape_of(w)));
   if (!recording(x, w, b)) return out;
   return attach(out, "conv2d", {x, w, b},
                 [x = Saved(used_by(w, x)), w = Saved(used_by(x, w)), xs = shape_of(x),
@@ -112,7 +118,7 @@ Tensor conv2d_grad_input(const Tensor& gradient, const Tensor& weight, const Sha
     fill_zero("conv2d_grad_input", out);
   } else if (view_of(out).numel) {
     launch<rows::conv2d_grad_input>("conv2d_grad_input", device_of(g), view_of(out), use(g), use(w),
-                                    params_of(o));
+                                    params_of(o, shape_of(g), shape_of(w)));
   }
   if (!recording(g, w)) return out;
   return attach(out, "conv2d_grad_input", {g, w},
@@ -134,7 +140,7 @@ Tensor conv2d_grad_weight(const Tensor& gradient, const Tensor& input, const Sha
     fill_zero("conv2d_grad_weight", out);
   } else if (view_of(out).numel) {
     launch<rows::conv2d_grad_weight>("conv2d_grad_weight", device_of(g), view_of(out), use(g),
-                                     use(x), params_of(o));
+                                     use(x), params_of(o, shape_of(g), weight_shape));
   }
   if (!recording(g, x)) return out;
   return attach(out, "conv2d_grad_weight", {g, x},

@@ -34,6 +34,7 @@ Dtype dtype_for(Scalar s) {
 }
 
 Tensor ramp(const char* op, int64_t n, Dtype dtype, const RampParams& p, const TensorOptions& o) {
+  check_sizes(op, {n});
   Tensor t = make(device_for(o), dtype, Shape{n});
   launch<rows::ramp>(op, device_of(t), view_of(t), p);
   return finished(std::move(t), o);
@@ -80,7 +81,16 @@ Tensor arange(Scalar start, Scalar end, Scalar step, const TensorOptions& o) {
                      std::to_string(end.to_double()) + " by " + std::to_string(s) +
                      ", needed: finite bounds and a step other than 0");
   const double count = std::ceil(span / s);
-  if (count > 1e15)
+  if (!real && std::abs(count) < 1e18) {  // exactly: doubles know no odd integers above 2^53
+    const auto from = static_cast<uint64_t>(start.value().i),
+               to = static_cast<uint64_t>(end.value().i),
+               by = static_cast<uint64_t>(step.value().i);
+    const uint64_t distance = s > 0 ? to - from : from - to, stride = s > 0 ? by : 0 - by;
+    const bool empty = s > 0 ? end.value().i <= start.value().i : end.value().i >= start.value().i;
+    return ramp("arange", empty ? 0 : static_cast<int64_t>((distance - 1) / stride + 1), dtype,
+                {start.value(), step.value(), 0, false}, o);
+  }
+  if (count > 1e18)
     throw ValueError("[arange] " + std::to_string(count) +
                      " elements are more than memory can hold");
   return ramp("arange", count > 0 ? static_cast<int64_t>(count) : 0, dtype,
@@ -150,6 +160,18 @@ Tensor from_blob(void* data, const Shape& shape, Dtype dtype, std::function<void
   for (int64_t s : strides)
     if (s < 0)
       throw ShapeError("[from_blob] strides " + strides.str() + ", needed: strides of at least 0");
+  if (static_cast<int>(dtype) < kDtypeCount && reinterpret_cast<uintptr_t>(data) % size_of(dtype))
+    throw ValueError("[from_blob] address " + std::to_string(reinterpret_cast<uintptr_t>(data)) +
+                     ", needed: a multiple of the element's " + std::to_string(size_of(dtype)) +
+                     " bytes");
+  int64_t extent = 0;
+  for (int i = 0; i < strides.rank(); ++i) {
+    int64_t reach = 0;
+    if (shape[i] > 1 && (__builtin_mul_overflow(shape[i] - 1, strides[i], &reach) ||
+                         __builtin_add_overflow(extent, reach, &extent) || extent > kMostElements))
+      throw ShapeError("[from_blob] shape " + shape.str() + " and strides " + strides.str() +
+                       " reach further than memory can");
+  }
   DeviceState* d = Device("cpu").state();
   auto foreign = std::make_unique<ForeignMemory>(std::move(deleter));
   TensorImpl* p = new_impl(dtype, shape.rank(), shape.data());

@@ -33,7 +33,7 @@ class Views {
 };
 
 void check_lists(const char* op, const std::vector<Tensor>& params,
-                 const std::vector<Tensor>& others, const char* what) {
+                 const std::vector<Tensor>& others, const char* what, bool written) {
   if (params.size() != others.size())
     throw ShapeError("[" + std::string(op) + "] " + std::to_string(params.size()) +
                      " parameters and " + std::to_string(others.size()) + " " + what +
@@ -41,12 +41,13 @@ void check_lists(const char* op, const std::vector<Tensor>& params,
   for (size_t i = 0; i < params.size(); ++i) {
     check_defined(op, params[i]);
     check_defined(op, others[i]);
+    check_device(op, params[0], params[i]);
     check_device(op, params[i], others[i]);
     const View &p = view_of(params[i]), &o = view_of(others[i]);
     if (TT_UNLIKELY(!same_shape(p, o) || p.dtype != o.dtype || !p.contiguous ||
-                    p.dtype > Dtype::f64))
+                    (written && !o.contiguous) || p.dtype > Dtype::f64))
       throw ShapeError("[" + std::string(op) + "] parameter " + show(p) + " and " + what + " " +
-                       show(o) + ", needed: equal, f32 or f64, the parameter contiguous");
+                       show(o) + ", needed: equal, f32 or f64, contiguous what is written");
   }
 }
 bool all_dense(const std::vector<Tensor>& tensors) {
@@ -62,8 +63,9 @@ std::vector<Tensor> dense_copies(const std::vector<Tensor>& tensors) {
 void bump(const std::vector<Tensor>& tensors) {
   for (const Tensor& t : tensors) ++t.impl()->storage->version;
 }
-void check_hyper(const char* op, const Tensor& hyper) {
+void check_hyper(const char* op, const Tensor& hyper, const std::vector<Tensor>& params) {
   check_defined(op, hyper);
+  if (!params.empty()) check_device(op, params[0], hyper);
   if (view_of(hyper).dtype != Dtype::f64 || view_of(hyper).numel != kHyperCount ||
       !view_of(hyper).contiguous)
     throw ShapeError("[" + std::string(op) + "] hyper " + show(view_of(hyper)) + ", needed: f64 [" +
@@ -83,9 +85,9 @@ Tensor effective(const Tensor& p, const Tensor& g, const Tensor& hyper, bool max
 
 void sgd_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& grads,
                const std::vector<Tensor>& momenta, const Tensor& hyper, const SgdStep& o) {
-  check_hyper("sgd_step", hyper);
-  check_lists("sgd_step", params, grads, "gradients");
-  if (o.momentum != 0) check_lists("sgd_step", params, momenta, "momenta");
+  check_lists("sgd_step", params, grads, "gradients", false);
+  if (o.momentum != 0) check_lists("sgd_step", params, momenta, "momenta", true);
+  check_hyper("sgd_step", hyper, params);
   if (params.empty()) return;
   if (!all_dense(grads)) return sgd_step_(params, dense_copies(grads), momenta, hyper, o);
   bump(params);
@@ -116,10 +118,10 @@ void sgd_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& gra
 void adam_step_(const std::vector<Tensor>& params, const std::vector<Tensor>& grads,
                 const std::vector<Tensor>& first, const std::vector<Tensor>& second,
                 const Tensor& hyper, const AdamStep& o) {
-  check_hyper("adam_step", hyper);
-  check_lists("adam_step", params, grads, "gradients");
-  check_lists("adam_step", params, first, "first moments");
-  check_lists("adam_step", params, second, "second moments");
+  check_lists("adam_step", params, grads, "gradients", false);
+  check_lists("adam_step", params, first, "first moments", true);
+  check_lists("adam_step", params, second, "second moments", true);
+  check_hyper("adam_step", hyper, params);
   if (params.empty()) return;
   if (!all_dense(grads)) return adam_step_(params, dense_copies(grads), first, second, hyper, o);
   bump(params);

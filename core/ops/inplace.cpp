@@ -32,9 +32,10 @@ Tensor& Tensor::copy_(const Tensor& source) {
   return *this;
 }
 
-Tensor& Tensor::add_(const Tensor& other, double alpha) {
+Tensor& Tensor::add_(const Tensor& other, Scalar alpha) {
   check_in_place("add_", *this, other);
-  binary_into("add_", BinaryOp::add, *this, alpha == 1 ? other : tinytorch::mul(other, alpha));
+  binary_into("add_", BinaryOp::add, *this,
+              alpha.to_double() == 1 ? other : tinytorch::mul(other, alpha));
   return *this;
 }
 Tensor& Tensor::sub_(const Tensor& other) {
@@ -74,6 +75,19 @@ Tensor& Tensor::mul_(Scalar other) {
   check_scalar("mul_", *this, other);
   check_in_place("mul_", *this);
   unary_into("mul_", UnaryOp::mul_scalar, *this, {other.value(), {}});
+  return *this;
+}
+Tensor& Tensor::sub_(Scalar other) {
+  check_scalar("sub_", *this, other);
+  check_in_place("sub_", *this);
+  binary_into("sub_", BinaryOp::sub, *this, scalar_tensor(other, {.device = device()}));
+  return *this;
+}
+Tensor& Tensor::div_(Scalar other) {
+  check_defined("div_", *this);
+  check_floating("div_", *this);
+  check_in_place("div_", *this);
+  binary_into("div_", BinaryOp::div, *this, scalar_tensor(other, {.device = device()}));
   return *this;
 }
 Tensor& Tensor::clamp_(double min, double max) {

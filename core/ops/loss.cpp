@@ -131,12 +131,27 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target, Reduction r) {
 
 Tensor binary_cross_entropy(const Tensor& p, const Tensor& target, Reduction r) {
   check_same("binary_cross_entropy", p, target);
-  // log cut at -100, as in PyTorch: p = 0 must not give an infinite loss
-  auto safe_log = [](const Tensor& x) {
-    return maximum(log(x), full({}, -100.0, {.dtype = x.dtype(), .device = x.device()}));
+  const auto at_least = [](const Tensor& x, double bound) {
+    return maximum(x, full({}, bound, {.dtype = x.dtype(), .device = x.device()}));
   };
-  const Tensor losses =
-      neg(add(mul(target, safe_log(p)), mul(rsub(target, 1.0), safe_log(rsub(p, 1.0)))));
+  // As in PyTorch: log is cut at -100, so that p = 0 gives no infinite loss, and p (1 - p) at
+  // 1e-12.
+  const auto safe_log = [at_least](const Tensor& x) { return at_least(log(x), -100); };
+  Tensor losses;
+  {
+    NoGrad guard;
+    losses = neg(add(mul(target, safe_log(p)), mul(rsub(target, 1.0), safe_log(rsub(p, 1.0)))));
+  }
+  if (!recording(p, target)) return reduce(losses, r);
+  losses = attach(losses, "binary_cross_entropy", {p, target},
+                  [p = Saved(p), target = Saved(used_by(p, target)), at_least, safe_log](
+                      const Tensor& g, Needs need) {
+                    const Tensor q = rsub(p(), 1.0);
+                    Tensor gp, gt;
+                    if (need[0]) gp = mul(g, div(sub(p(), target()), at_least(mul(p(), q), 1e-12)));
+                    if (need[1]) gt = mul(g, sub(safe_log(q), safe_log(p())));
+                    return Grads{gp, gt};
+                  });
   return reduce(losses, r);
 }
 

@@ -102,10 +102,12 @@ void check_in_place(const char* op, const Tensor& t, const Tensor& source) {
   check_defined(op, t);
   if (recording(t) || (source.defined() && recording(source)))
     throw AutogradError(
-        "[" + std::string(op) + "] in place on " + show(view_of(t)) +
-        " where a gradient is wanted; use the op that returns a new tensor, or NoGrad");
+        "[" + std::string(op) + "] in place on " + show(view_of(t)) + " where " +
+        (recording(t) ? "its" : "the other operand's") +
+        " gradient is wanted, and changes in place are not recorded; use the op that returns a "
+        "new tensor, or NoGrad");
   const View& v = view_of(t);
-  for (int i = 0; i < v.rank; ++i)
+  for (int i = 0; i < v.rank && v.numel; ++i)
     if (v.strides[i] == 0 && v.shape[i] > 1)
       throw ShapeError("[" + std::string(op) + "] in place on an expanded tensor " + show(v) +
                        ", whose elements share memory; clone() it first");
@@ -115,6 +117,7 @@ void check_in_place(const char* op, const Tensor& t, const Tensor& source) {
 static void bump_version(const Tensor& t) { ++t.impl()->storage->version; }
 
 void binary_into(const char* name, BinaryOp op, const Tensor& out, const Tensor& b) {
+  check_computes(name, out);
   Tensor source = fitted(name, out, b);
   if (source.dtype() != out.dtype()) {
     if (is_floating(source.dtype()) && !is_floating(out.dtype()))
@@ -131,6 +134,7 @@ void binary_into(const char* name, BinaryOp op, const Tensor& out, const Tensor&
 }
 
 void unary_into(const char* name, UnaryOp op, const Tensor& out, const UnaryParams& p) {
+  check_computes(name, out);
   bump_version(out);
   const Merged<2> m(use(out), use(out));
   launch<rows::unary>(name, device_of(out), op, m[0], m[1], p);

@@ -10,7 +10,8 @@
 
 namespace tinytorch {
 
-// A copy of a in row-major order; the launchers below read any strides, `dense` kernels need this.
+// a in row-major order, a copy if it is not; the launchers below read any strides, dense kernels do
+// not.
 Tensor dense(const Tensor& a);
 
 [[noreturn]] TT_COLD void throw_dtype(const char* op, const View& v, const char* needed);

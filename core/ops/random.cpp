@@ -112,6 +112,7 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, const RandomOption
 }
 Tensor randperm(int64_t n, const RandomOptions& o) {
   if (n < 0) throw ValueError("[randperm] " + std::to_string(n) + " elements, needed: at least 0");
+  check_sizes("randperm", {n});
   const Source s = source_of("randperm", o);
   Tensor out = make(s.device, Dtype::i64, Shape{n});
   {

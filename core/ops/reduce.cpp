@@ -113,12 +113,13 @@ ValuesAndIndices chosen(const char* name, ReduceOp op, const Tensor& a, int dim,
   if (!recording(a)) return {values, indices};
   const int d = wrap_dim(name, dim, view_of(a));
   const Shape before = shape_of(a);
-  Tensor out = attach(values, name, {a}, [indices, d, before, keepdim](const Tensor& g) {
-    Tensor zero = zeros(before, {.dtype = g.dtype(), .device = g.device()});
-    if (before.empty()) return Grads{g};
-    return Grads{scatter_add(zero, d, keepdim ? indices : indices.unsqueeze(d),
-                             keepdim ? g : g.unsqueeze(d))};
-  });
+  Tensor out =
+      attach(values, name, {a}, [at = Saved(indices), d, before, keepdim](const Tensor& g) {
+        if (before.empty()) return Grads{g};
+        Tensor zero = zeros(before, {.dtype = g.dtype(), .device = g.device()});
+        return Grads{
+            scatter_add(zero, d, keepdim ? at() : at().unsqueeze(d), keepdim ? g : g.unsqueeze(d))};
+      });
   return {out, indices};
 }
 

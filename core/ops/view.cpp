@@ -60,6 +60,7 @@ std::optional<Shape> view_strides(const View& v, const Shape& shape) {
 Shape complete(const char* op, const Tensor& t, Shape shape) {
   int unknown = -1;
   int64_t known = 1;
+  bool overflow = false;
   for (int i = 0; i < shape.rank(); ++i) {
     if (shape[i] == -1 && unknown < 0) {
       unknown = i;
@@ -67,12 +68,15 @@ Shape complete(const char* op, const Tensor& t, Shape shape) {
       throw ShapeError(op_text(op, t) + " to " + shape.str() +
                        ", needed: sizes of at least 0 and at most one -1");
     } else {
-      known *= shape[i];
+      overflow |= __builtin_mul_overflow(known, shape[i], &known);
     }
   }
   const int64_t n = view_of(t).numel;
-  if (unknown >= 0 && known > 0 && n % known == 0) shape[unknown] = n / known;
-  if ((unknown >= 0 && shape[unknown] == -1) || shape.numel() != n)
+  if (unknown >= 0 && known > 0 && n % known == 0) {
+    shape[unknown] = n / known;
+    known = n;
+  }
+  if (overflow || known != n || (unknown >= 0 && shape[unknown] == -1))
     throw ShapeError(op_text(op, t) + " to " + shape.str() +
                      ", needed: the same number of elements (" + std::to_string(n) + ")");
   return shape;
@@ -180,6 +184,7 @@ Tensor Tensor::expand(const Shape& wanted) const {
   if (lead < 0)
     throw ShapeError(op_text("expand", *this) + " to " + wanted.str() +
                      ", needed: at least as many dims");
+  check_sizes("expand", shape);
   const View big = broadcast_view(v, shape);
   Tensor out = alias(*this, shape, Shape(big.rank, big.strides.d), 0);
   if (!recording(*this)) return out;
@@ -236,9 +241,9 @@ Tensor Tensor::slice(int dim, int64_t start, int64_t end, int64_t step) const {
   auto clamped = [n](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + n : i, 0, n); };
   const int64_t from = clamped(start), to = std::max(from, clamped(end));
   Shape shape = shape_of(*this), strides = strides_of(*this);
-  shape[d] = (to - from + step - 1) / step;
+  shape[d] = to > from ? (to - from - 1) / step + 1 : 0;
   const int64_t offset = shape[d] ? from * strides[d] : 0;
-  strides[d] *= step;
+  if (shape[d] > 1) strides[d] *= step;
   Tensor out = alias(*this, shape, strides, offset);
   if (!recording(*this)) return out;
   return attach(

@@ -15,7 +15,7 @@ namespace tinytorch {
 static std::vector<Tensor> gradients_of(const std::vector<Tensor>& parameters) {
   std::vector<Tensor> gradients;
   for (const Tensor& p : parameters)
-    if (Tensor g = p.grad()) gradients.push_back(std::move(g));
+    if (Tensor g = p.grad(); g.defined()) gradients.push_back(std::move(g));
   return gradients;
 }
 

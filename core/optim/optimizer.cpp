@@ -30,7 +30,7 @@ void Optimizer::check_range(bool ok, const char* option, double value, const cha
 
 void Optimizer::check_parameter(const Tensor& p, size_t position) const {
   const std::string name = "parameter " + std::to_string(position);
-  if (!p) fail(name + " is undefined");
+  if (!p.defined()) fail(name + " is undefined");
   if (!p.is_leaf()) {
     fail(name + " " + p.shape().str() + " is a result of " + p.grad_op() +
          ", only leaves can be optimized");
@@ -67,7 +67,8 @@ void Optimizer::add_group(std::vector<Tensor> parameters, double learning_rate) 
 Optimizer::Cohort& Optimizer::cohort_for(Group& group, const Tensor& parameter) {
   for (Cohort& cohort : group.cohorts) {
     const Tensor& first = cohort.parameters.front();
-    if (!cohort.hyper && first.device() == parameter.device() && first.dtype() == parameter.dtype())
+    if (!cohort.hyper.defined() && first.device() == parameter.device() &&
+        first.dtype() == parameter.dtype())
       return cohort;
   }
   return group.cohorts.emplace_back();
@@ -100,7 +101,7 @@ Tensor Optimizer::make_hyper(const Tensor& like, double learning_rate, double st
 void Optimizer::fill_hyper(const Group& group, int slot, double value) const {
   NoGrad no_grad;
   for (const Cohort& cohort : group.cohorts)
-    if (cohort.hyper) cohort.hyper.select(0, slot).fill_(value);
+    if (cohort.hyper.defined()) cohort.hyper.select(0, slot).fill_(value);
 }
 
 double Optimizer::learning_rate(int group) const {
@@ -136,7 +137,7 @@ void Optimizer::set_grad_scale(double scale) {
 int Optimizer::gather(Cohort& cohort) {
   cohort.gradients.clear();
   for (const Tensor& p : cohort.parameters) {
-    if (Tensor g = p.grad()) cohort.gradients.push_back(std::move(g));
+    if (Tensor g = p.grad(); g.defined()) cohort.gradients.push_back(std::move(g));
   }
   return static_cast<int>(cohort.gradients.size());
 }
@@ -145,10 +146,10 @@ int Optimizer::gather(Cohort& cohort) {
 Optimizer::Cohort Optimizer::split_idle(Cohort& cohort) {
   Cohort active, idle;
   active.hyper = cohort.hyper;
-  if (cohort.hyper) idle.hyper = cohort.hyper.clone();
+  if (cohort.hyper.defined()) idle.hyper = cohort.hyper.clone();
   active.gradients = cohort.gradients;
   for (size_t i = 0; i < cohort.parameters.size(); ++i) {
-    Cohort& to = cohort.parameters[i].grad() ? active : idle;
+    Cohort& to = cohort.parameters[i].grad().defined() ? active : idle;
     to.parameters.push_back(cohort.parameters[i]);
     to.index.push_back(cohort.index[i]);
     for (int s = 0; s < kMaxSlots; ++s)
@@ -192,7 +193,7 @@ void Optimizer::step() {
         cohorts.reserve(cohorts.size() + 1);  // once split, nothing may fail
         cohorts.push_back(split_idle(cohorts[i]));
       }
-      if (TT_UNLIKELY(!cohorts[i].hyper)) prepare(g, cohorts[i]);
+      if (TT_UNLIKELY(!cohorts[i].hyper.defined())) prepare(g, cohorts[i]);
     }
   }
   for (int g = 0; g < group_count(); ++g) {

@@ -28,7 +28,7 @@ StateDict Optimizer::state_dict() const {
     state[group_key(g, "learning_rate")] = on_host(learning_rate(g));
     for (const auto& [name, value] : options(g)) state[group_key(g, name)] = on_host(value);
     for (const Cohort& cohort : groups_[static_cast<size_t>(g)].cohorts) {
-      if (!cohort.hyper) continue;
+      if (!cohort.hyper.defined()) continue;
       const Tensor step = cohort.hyper.select(0, kHyperStep).clone();
       for (size_t i = 0; i < cohort.index.size(); ++i) {
         state[state_key(cohort.index[i], "step")] = step;
@@ -62,7 +62,7 @@ void Optimizer::check_loaded(const StateDict& state) const {
 
 static std::optional<double> number(const StateDict& state, const std::string& key) {
   const auto at = state.find(key);
-  if (at == state.end() || !at->second || at->second.numel() != 1) return {};
+  if (at == state.end() || !at->second.defined() || at->second.numel() != 1) return {};
   return at->second.item<double>();
 }
 
@@ -122,7 +122,7 @@ Optimizer::Cohort& Optimizer::started_cohort(Group& group, const std::vector<dou
   for (size_t i = 0; i < group.cohorts.size(); ++i) {
     Cohort& cohort = group.cohorts[i];
     const Tensor& first = cohort.parameters.front();
-    if (cohort.hyper && steps[i] == step && first.device() == parameter.device() &&
+    if (cohort.hyper.defined() && steps[i] == step && first.device() == parameter.device() &&
         first.dtype() == parameter.dtype())
       return cohort;
   }

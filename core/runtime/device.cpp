@@ -135,6 +135,8 @@ std::shared_ptr<Stream> create_stream(const Device& device) {
 
 StreamGuard::StreamGuard(const Device& device, Stream& stream)
     : before_device_(thread_state().stream_device), before_(thread_state().stream) {
+  if (stream.context().allocator != device.state()->allocator)
+    throw DeviceError("[StreamGuard] a stream of another device than " + device.name());
   thread_state().stream_device = device.state();
   thread_state().stream = &stream;
 }

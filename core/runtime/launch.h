@@ -45,14 +45,20 @@ class LaunchEvent {
 void check_finite(const char* op, const char* row, DeviceState* d, const View& out);
 
 namespace detail {
-inline const View* first_output() { return nullptr; }
-template <class... Rest>
-const View* first_output(const View& v, const Rest&...) {
-  return &v;
-}
-template <class First, class... Rest>
-const View* first_output(const First&, const Rest&... rest) {
-  return first_output(rest...);
+// f(output) for the arguments that stand before the inputs: optional outputs, or the lists that an
+// optimizer steps, or else the first view.
+template <class F, class First, class... Rest>
+void for_outputs(bool optional, const F& f, const First& first, const Rest&... rest) {
+  if constexpr (std::is_same_v<First, View>) {
+    if (!optional) f(first);
+  } else if constexpr (std::is_same_v<First, ViewList>) {
+    for (int i = 0; i < first.count; ++i) f(*first.views[i]);
+  } else if constexpr (std::is_convertible_v<First, const View*>) {
+    if (first) f(*first);
+    for_outputs(true, f, rest...);
+  } else {
+    for_outputs(optional, f, rest...);
+  }
 }
 
 template <class Row, class... A>
@@ -65,7 +71,8 @@ TT_COLD void launch_hooked(DeviceState* d, Stream* s, KernelContext& c, const A&
     fn(c, args...);
   }
   if (thread_state().anomaly && !(d->synchronous && c.error->kind)) {
-    if (const View* out = first_output(args...)) check_finite(c.op, Row::kName, d, *out);
+    for_outputs(
+        false, [&](const View& v) { check_finite(c.op, Row::kName, d, v); }, args...);
   }
 }
 }  // namespace detail

@@ -16,7 +16,8 @@ class Refs {
     if (count_.load(std::memory_order_acquire) == 1) return true;
     return count_.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
-  TT_INLINE bool unique() const noexcept { return count_.load(std::memory_order_acquire) == 1; }
+  TT_INLINE uint32_t count() const noexcept { return count_.load(std::memory_order_acquire); }
+  TT_INLINE bool unique() const noexcept { return count() == 1; }
 
  private:
   std::atomic<uint32_t> count_{1};

@@ -18,7 +18,6 @@ struct Registry {
   ForkSafeMutex<std::recursive_mutex> mutex{AtFork::wait_registry};
   std::map<std::string, BackendEntry*, std::less<>> entries;
   std::vector<DeviceState*> devices;
-  pid_t pid = getpid();
 };
 Registry& registry() {
   static auto* r = new Registry;
@@ -50,6 +49,7 @@ void open(BackendEntry& e) {
   if (!e.backend) return;
   for (int i = 0; i < e.backend->device_count(); ++i)
     e.devices.push_back(make_device(*e.backend, i));
+  e.opened_by = getpid();
 }
 
 }  // namespace
@@ -72,7 +72,7 @@ BackendEntry& backend_entry(std::string_view name) {
     it = r.entries.emplace(e->name, e).first;
   }
   BackendEntry& e = *it->second;
-  if (e.backend && r.pid != getpid() && !e.devices[0]->synchronous) {
+  if (e.backend && e.opened_by != getpid() && !e.devices[0]->synchronous) {
     e.backend = nullptr;
     e.unusable = {Why::forked, "this process was forked after the backend had been opened",
                   "open the device in the child only, or start the child with exec"};

@@ -2,6 +2,8 @@
 // asks for them by name.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +17,7 @@ struct BackendEntry {
   Backend* backend = nullptr;  // null: see unusable
   Unusable unusable;
   std::vector<DeviceState*> devices;
+  pid_t opened_by = 0;  // the process
 };
 
 // Opens it if that was not tried yet; the entry lives as long as the program.

@@ -62,14 +62,30 @@ Storage* new_storage(DeviceState* d, size_t bytes) {
   return s;
 }
 
+// A deleter may hold the last handle of other foreign memory, and so on: they run one after the
+// other, not nested.
+static void release_foreign(ForeignMemory* memory) noexcept {
+  static constinit thread_local ForeignMemory* waiting = nullptr;
+  static constinit thread_local bool running = false;
+  memory->next = waiting;
+  waiting = memory;
+  if (running) return;
+  running = true;
+  while (ForeignMemory* one = waiting) {
+    waiting = one->next;
+    try {
+      if (one->deleter) one->deleter();
+    } catch (...) {  // a deleter must not throw; there is nobody to tell
+    }
+    delete one;
+  }
+  running = false;
+}
+
 void destroy(Storage* s) noexcept {
   if (TT_UNLIKELY(s->listed)) unlist_storage(s);
   if (TT_UNLIKELY(s->foreign != nullptr)) {
-    try {
-      if (s->foreign->deleter) s->foreign->deleter();
-    } catch (...) {  // a deleter must not throw; there is nobody to tell
-    }
-    delete s->foreign;
+    release_foreign(s->foreign);
   } else {
     s->device->allocator->free(s->block, *s->stream);
   }

@@ -17,6 +17,10 @@ std::string Shape::str() const {
   for (int i = 0; i < rank_; ++i) s += (i ? ", " : "") + std::to_string(d_[i]);
   return s + "]";
 }
+void Shape::throw_index(int i) const {
+  throw IndexError("[shape] place " + std::to_string(i) + " of " + str() + ", needed: from " +
+                   std::to_string(-rank_) + " to " + std::to_string(rank_ - 1));
+}
 void Shape::throw_rank(int64_t rank) {
   throw ShapeError("[Shape] rank " + std::to_string(rank) + ", needed: at most " +
                    std::to_string(kMaxRank));
@@ -36,7 +40,8 @@ int wrap_dim(const char* op, int64_t dim, const View& v, int rank) {
 }
 
 void throw_undefined(const char* op) {
-  throw ValueError("[" + std::string(op) + "] undefined tensor, needed: one with elements");
+  throw ValueError("[" + std::string(op) +
+                   "] undefined tensor (default-constructed or moved from)");
 }
 void throw_devices(const char* op, const Tensor& a, const Tensor& b) {
   throw DeviceError("[" + std::string(op) + "] " + show(view_of(a)) + " on " + device_of(a)->name +
@@ -58,9 +63,17 @@ void check_sizes(const char* op, const Shape& shape) {
                        ", needed: sizes of at least 0");
     if (s != 0) overflow |= __builtin_mul_overflow(n, s, &n);
   }
-  if (overflow || n > (INT64_MAX >> 4))
-    throw ShapeError("[" + std::string(op) + "] shape " + shape.str() +
-                     " has more elements than memory can hold");
+  if (overflow || n > kMostElements) throw_too_large(op, shape);
+}
+void throw_impossible(Dtype dtype, const Shape& shape) {
+  if (static_cast<int>(dtype) >= kDtypeCount)
+    throw DtypeError("[new tensor] dtype number " + std::to_string(static_cast<int>(dtype)) +
+                     ", needed: one of the " + std::to_string(kDtypeCount) + " of Dtype");
+  throw_too_large("new tensor", shape);
+}
+void throw_too_large(const char* op, const Shape& shape) {
+  throw ShapeError("[" + std::string(op) + "] shape " + shape.str() +
+                   " has more elements than memory can hold");
 }
 
 bool is_row_major(const View& v) {

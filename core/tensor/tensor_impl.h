@@ -14,6 +14,7 @@ namespace tinytorch {
 // Foreign memory: not from an allocator.
 struct ForeignMemory {
   std::function<void()> deleter;
+  ForeignMemory* next = nullptr;
 };
 
 struct Storage {
@@ -63,6 +64,10 @@ inline TensorImpl* allocate_impl() {
 }
 }  // namespace detail
 
+inline constexpr int64_t kMostElements = INT64_MAX >> 4;  // their bytes are an int64, too
+[[noreturn]] TT_COLD void throw_too_large(const char* op, const Shape& shape);
+[[noreturn]] TT_COLD void throw_impossible(Dtype dtype, const Shape& shape);
+
 // Row-major description; the storage is set by the caller.
 inline TensorImpl* new_impl(Dtype dtype, int rank, const int64_t* shape) {
   TensorImpl* p = detail::allocate_impl();
@@ -71,12 +76,17 @@ inline TensorImpl* new_impl(Dtype dtype, int rank, const int64_t* shape) {
   v.dtype = dtype;
   v.contiguous = true;
   int64_t n = 1;
+  bool overflow = false;
   for (int i = rank - 1; i >= 0; --i) {
     v.shape[i] = shape[i];
     v.strides[i] = n;
-    n *= shape[i];
+    overflow |= __builtin_mul_overflow(n, shape[i], &n);
   }
   v.numel = n;
+  if (TT_UNLIKELY(overflow || n > kMostElements || static_cast<int>(dtype) >= kDtypeCount)) {
+    pool_put(p, sizeof(TensorImpl));
+    throw_impossible(dtype, Shape(rank, shape));
+  }
   return p;
 }
 

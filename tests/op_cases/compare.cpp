@@ -107,6 +107,8 @@ Cases in_place_cases() {
   const auto mul = [](Tensor& t, const Tensors& in) { t.mul_(in[1]); };
   const auto div = [](Tensor& t, const Tensors& in) { t.div_(in[1]); };
   const auto add_number = [](Tensor& t, const Tensors&) { t.add_(1.5); };
+  const auto sub_number = [](Tensor& t, const Tensors&) { t.sub_(1.5); };
+  const auto div_number = [](Tensor& t, const Tensors&) { t.div_(-3.0); };
   const auto mul_number = [](Tensor& t, const Tensors&) { t.mul_(-3.0); };
   const auto clamp = [](Tensor& t, const Tensors&) { t.clamp_(-0.5, 0.75); };
   struct Row {
@@ -114,11 +116,13 @@ Cases in_place_cases() {
     std::function<void(Tensor&, const Tensors&)> change;
     bool two;
   };
-  for (const Row& r : {Row{"fill_", fill, false}, Row{"zero_", zero, false},
-                       Row{"copy_", copy, true}, Row{"add_(Tensor,double)", add, true},
-                       Row{"sub_", sub, true}, Row{"mul_(Tensor)", mul, true},
-                       Row{"div_", div, true}, Row{"add_(Scalar)", add_number, false},
-                       Row{"mul_(Scalar)", mul_number, false}, Row{"clamp_", clamp, false}}) {
+  for (const Row& r :
+       {Row{"fill_", fill, false}, Row{"zero_", zero, false}, Row{"copy_", copy, true},
+        Row{"add_(Tensor,Scalar)", add, true}, Row{"sub_(Tensor)", sub, true},
+        Row{"mul_(Tensor)", mul, true}, Row{"div_(Tensor)", div, true},
+        Row{"add_(Scalar)", add_number, false}, Row{"sub_(Scalar)", sub_number, false},
+        Row{"div_(Scalar)", div_number, false}, Row{"mul_(Scalar)", mul_number, false},
+        Row{"clamp_", clamp, false}}) {
     const auto both = [&](const Input& a, const Input& b) {
       return r.two ? std::vector<Input>{a, b} : std::vector<Input>{a};
     };
@@ -133,7 +137,7 @@ Cases in_place_cases() {
     add_case(r.op, "casts", {x, ints({2, 3}, 1, 5)}, r.change);
   }
   // Two roundings, or one with fma: the product may be rounded before it is added.
-  OpCase alpha = plain("Tensor::add_(Tensor,double)", "alpha", {x, y}, [axpy](const Tensors& in) {
+  OpCase alpha = plain("Tensor::add_(Tensor,Scalar)", "alpha", {x, y}, [axpy](const Tensors& in) {
     Tensor t = in[0].clone();
     axpy(t, in);
     return Tensors{t};
@@ -146,6 +150,10 @@ Cases in_place_cases() {
   add_case("fill_", "of_bool", {bools({4})}, [](Tensor& t, const Tensors&) { t.fill_(true); });
   add_case("add_(Scalar)", "of_i32", {ints({4}, 0, 9, Dtype::i32)},
            [](Tensor& t, const Tensors&) { t.add_(3); });
+  add_case("add_(Tensor,Scalar)", "of_i64", {ints({4}, 0, 9), ints({4}, -3, 3)},
+           [](Tensor& t, const Tensors& in) { t.add_(in[1], 2); });
+  add_case("sub_(Scalar)", "of_i64", {ints({4}, 0, 9)},
+           [](Tensor& t, const Tensors&) { t.sub_(3); });
   add_case("mul_(Tensor)", "of_i64", {ints({4}, 0, 9), ints({4}, -3, 3)}, mul);
   // Between dtypes, as copy and as cast; float to int saturates and NaN gives 0.
   for (int from = 0; from < kDtypeCount; ++from)

@@ -168,6 +168,8 @@ Cases conv_cases() {
   put("bench_pointwise", {real({8, 32, 14, 14}), real({64, 32, 1, 1}), real({64})}, {}, false);
   put("bench_depthwise", {real({8, 32, 14, 14}), real({32, 1, 3, 3}), real({32})},
       {.padding = {1, 1}, .groups = 32}, false);
+  put("single_output_huge_steps", {real({1, 1, 3, 1}), real({1, 1, 3, 1})},
+      {.stride = {2147483647, 2147483647}, .dilation = {1, 2147483647}});
   const Conv2dOptions same{.padding = {1, 1}};
   cases.push_back({.op = "conv2d_grad_input",
                    .variant = "bench",

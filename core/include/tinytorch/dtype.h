@@ -28,7 +28,7 @@ TT_INLINE constexpr bool is_integral(Dtype d) { return d >= Dtype::i64; }  // bo
 TT_INLINE constexpr const char* name_of(Dtype d) {
   constexpr const char* kNames[kDtypeCount] = {"f32", "f64", "bf16", "f16",
                                                "i64", "i32", "u8",   "bool"};
-  return kNames[static_cast<int>(d)];
+  return static_cast<int>(d) < kDtypeCount ? kNames[static_cast<int>(d)] : "no dtype";
 }
 
 template <class T>

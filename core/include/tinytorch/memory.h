@@ -24,7 +24,8 @@ struct MemoryStats {
 class Device;
 TT_API MemoryStats memory_stats(const Device& device);
 TT_API void reset_peak_memory(const Device& device);  // peak = in_use, peak_reserved = reserved
-// Gives cached memory back to the system until at most `keep` bytes are cached.
+// Gives cached memory back to the system until at most `keep` bytes are cached, as far as whole
+// pieces taken from the system are free.
 TT_API void trim_memory(const Device& device, size_t keep = 0);
 // Requests that would make `reserved` exceed `bytes` throw OutOfMemoryError; 0: no limit.
 TT_API void set_memory_limit(const Device& device, size_t bytes);

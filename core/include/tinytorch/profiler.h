@@ -49,7 +49,7 @@ struct Event {
 };
 
 // on_event is called on the thread where the event happens, possibly on several at once; it must
-// neither throw nor call the library.
+// neither throw nor call the library nor fork; a Subscription ends outside of it.
 class TT_API Observer {
  public:
   virtual ~Observer();

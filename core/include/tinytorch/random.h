@@ -10,10 +10,12 @@
 namespace tinytorch {
 
 // A stream of random numbers. Its state (seed, offset) lives in the memory of its device. Copies
-// share the state.
+// share the state, and a move is a copy.
 class TT_API Generator {
  public:
   explicit Generator(uint64_t seed, const Device& device = Device());
+  Generator(const Generator&) = default;
+  Generator& operator=(const Generator&) = default;
   const Device& device() const;
   void manual_seed(uint64_t seed);  // offset 0
   struct State {
@@ -35,13 +37,14 @@ TT_API Generator default_generator(
     const Device& device);  // of this thread's innermost GeneratorGuard for it, else of the device
 
 // Makes `generator` the calling thread's default for its device: parallel work takes generators of
-// its own.
+// its own. Like every guard it belongs on the stack: guards end in reverse order, on their thread.
 class TT_API GeneratorGuard {
  public:
   explicit GeneratorGuard(const Generator& generator);
   ~GeneratorGuard();
   GeneratorGuard(const GeneratorGuard&) = delete;
   GeneratorGuard& operator=(const GeneratorGuard&) = delete;
+  static void* operator new(size_t) = delete;
 
  private:
   friend Generator default_generator(const Device& device);

@@ -1,5 +1,5 @@
 // A number given to an op beside tensors. It keeps its kind: an integer tensor plus an integer
-// stays integer, plus 0.5 becomes f32.
+// stays integer, plus 0.5 becomes f32. Integers above INT64_MAX saturate.
 #pragma once
 
 #include <concepts>
@@ -19,7 +19,10 @@ class Scalar {
   Scalar(T v)
       : kind_(std::same_as<T, bool> ? Kind::boolean : Kind::integer),
         f_(static_cast<double>(v)),
-        i_(static_cast<int64_t>(v)) {}
+        i_(static_cast<int64_t>(v)) {
+    if constexpr (std::unsigned_integral<T> && sizeof(T) == 8)
+      if (i_ < 0) i_ = INT64_MAX;
+  }
 
   Kind kind() const { return kind_; }
   bool is_floating() const { return kind_ == Kind::floating; }

@@ -25,8 +25,9 @@ class Shape {
   int rank() const { return rank_; }
   size_t size() const { return static_cast<size_t>(rank_); }
   bool empty() const { return rank_ == 0; }
-  int64_t operator[](int i) const { return d_[i]; }
-  int64_t& operator[](int i) { return d_[i]; }
+  // Negative from the end; IndexError outside.
+  int64_t operator[](int i) const { return d_[place(i)]; }
+  int64_t& operator[](int i) { return d_[place(i)]; }
   const int64_t* data() const { return d_.d; }
   const int64_t* begin() const { return d_.d; }
   const int64_t* end() const { return d_.d + rank_; }
@@ -49,6 +50,11 @@ class Shape {
 
  private:
   [[noreturn]] TT_API static void throw_rank(int64_t rank);  // ShapeError
+  [[noreturn]] TT_API void throw_index(int i) const;
+  int place(int i) const {
+    if (TT_UNLIKELY(i < -rank_ || i >= rank_)) throw_index(i);
+    return i < 0 ? i + rank_ : i;
+  }
 
   int rank_ = 0;
   Dims d_;

@@ -21,8 +21,8 @@ namespace tinytorch {
 struct TensorImpl;
 struct ValuesAndIndices;
 
-// Dtype and device of a new tensor; unset: f32 (of factories from data: the data's) and the
-// thread's default device.
+// Dtype and device of a new tensor; unset: f32 (of factories from data: the data's; of full, arange
+// and scalar_tensor with integers: i64) and the thread's default device.
 struct TensorOptions {
   std::optional<Dtype> dtype{};
   std::optional<Device> device{};
@@ -48,7 +48,8 @@ class TT_API Tensor {
     return *this;
   }
   Tensor& operator=(Tensor&& o) noexcept {
-    std::swap(impl_, o.impl_);
+    TensorImpl* before = std::exchange(impl_, std::exchange(o.impl_, nullptr));
+    if (before) detail::release(before);
     return *this;
   }
   ~Tensor() {
@@ -57,7 +58,7 @@ class TT_API Tensor {
 
   // ---- what it is
   bool defined() const noexcept { return impl_ != nullptr; }
-  explicit operator bool() const noexcept { return defined(); }
+  explicit operator bool() const = delete;  // say defined(), or item<bool>() of one element
   Dtype dtype() const;
   Device device() const;
   Shape shape() const;
@@ -74,6 +75,7 @@ class TT_API Tensor {
 
   // ---- elements, on the host
   // Pointer to the first element. The tensor must be contiguous, of dtype T, and in host memory.
+  // What is written through it is not seen by the version check of autograd.
   template <class T>
   T* data() const {
     return static_cast<T*>(data_checked(dtype_of<T>));
@@ -134,11 +136,13 @@ class TT_API Tensor {
   Tensor& fill_(Scalar value);
   Tensor& zero_();
   Tensor& copy_(const Tensor& source);  // broadcasts and casts; also between devices
-  Tensor& add_(const Tensor& other, double alpha = 1);
+  Tensor& add_(const Tensor& other, Scalar alpha = 1);
   Tensor& sub_(const Tensor& other);
   Tensor& mul_(const Tensor& other);
   Tensor& div_(const Tensor& other);
   Tensor& add_(Scalar other);
+  Tensor& sub_(Scalar other);
+  Tensor& div_(Scalar other);
   Tensor& mul_(Scalar other);
   Tensor& clamp_(double min, double max);
 

@@ -56,6 +56,9 @@ class TT_API DataLoader {
   explicit DataLoader(D dataset, const DataLoaderOptions& options = {})
       : DataLoader(std::make_shared<const D>(std::move(dataset)), options) {}
 
+  DataLoader(const DataLoader&) = default;  // shares the dataset; a move is a copy
+  DataLoader& operator=(const DataLoader&) = default;
+
   int64_t size() const;  // batches in an epoch
   const Dataset& dataset() const { return *dataset_; }
   uint64_t epoch() const { return epoch_; }           // which begin() starts next, from 0

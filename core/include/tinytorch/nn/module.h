@@ -28,8 +28,8 @@ namespace tinytorch {
 //   };
 //
 // Ownership: a module owns its slots and shares its children (std::shared_ptr). Modules are moved,
-// never copied: a move takes slots and children along, so references into them stay valid, and
-// leaves an empty module behind. A module belongs to one thread at a time.
+// never copied. Where they were moved from is another name of the same slots and children, so that
+// references into them stay valid on both sides. A module belongs to one thread at a time.
 class TT_API Module {
  public:
   // Called after forward; may return a replacement of the output, or an undefined tensor to keep
@@ -76,7 +76,7 @@ class TT_API Module {
   std::vector<Tensor> buffers() const;
   std::vector<std::pair<std::string, Tensor>> named_buffers() const;
   const std::vector<std::pair<std::string, std::shared_ptr<Module>>>& children() const {
-    return children_;
+    return tree_->children;
   }
   const std::string& name() const { return name_; }  // in its parent; empty at the root
 
@@ -126,6 +126,7 @@ class TT_API Module {
   };
   using SlotVisitor = std::function<void(const std::string& name, Slot& slot)>;
 
+  void take_own(Module& o) noexcept;
   Tensor call_observed(const Tensor& x);
   void add_child(const std::string& name, std::shared_ptr<Module> module);
   void check_name(std::string_view what, const std::string& name) const;
@@ -134,8 +135,12 @@ class TT_API Module {
   std::vector<std::pair<std::string, Tensor>> collect(bool parameter) const;
   Module& convert(const std::function<Tensor(const Tensor&)>& f);
 
-  std::vector<std::unique_ptr<Slot>> slots_;
-  std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;
+  struct Tree {
+    std::vector<std::unique_ptr<Slot>> slots;
+    std::vector<std::pair<std::string, std::shared_ptr<Module>>> children;
+  };
+
+  std::shared_ptr<Tree> tree_;
   std::vector<Hook> hooks_;
   std::string name_;
   uint64_t next_hook_ = 1;

@@ -46,7 +46,7 @@ TT_API Tensor scalar_tensor(Scalar value,
                             const TensorOptions& options = {});  // rank 0; integers i64, else f32
 
 // Uses foreign host memory without copying; `deleter` runs once, when the last view is gone.
-// Strides in elements; empty: row-major.
+// Strides in elements; empty: row-major. `data` is aligned to the element's size (else ValueError).
 TT_API Tensor from_blob(void* data, const Shape& shape, Dtype dtype,
                         std::function<void()> deleter = {}, const Shape& strides = {});
 
