@@ -4,12 +4,12 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <string>
 
 #include "backends/common/caching_allocator.h"
+#include "backends/common/host_stream.h"
 #include "backends/cpu/blas.h"
 #include "backends/cpu/isa.h"
 #include "backends/cpu/rt.h"
@@ -40,26 +40,10 @@ const KernelTable& chosen_table() {
   return baseline::kernel_table();
 }
 
-class CpuStream final : public Stream {
+class CpuStream final : public HostStream {
  public:
-  explicit CpuStream(Allocator& allocator) : context_{this, &allocator, nullptr, &error_, ""} {}
-  KernelContext& context() override { return context_; }
+  using HostStream::HostStream;
   void copy(void* dst, const void* src, size_t bytes, CopyKind) override;
-  void synchronize() override {}
-  Marker mark() override {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return {
-        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count())};
-  }
-  void wait(Marker) override {}
-  bool query(Marker) override { return true; }
-  double elapsed_us(Marker from, Marker to) override {
-    return static_cast<double>(static_cast<int64_t>(to.id - from.id)) * 1e-3;
-  }
-
- private:
-  ErrorWord error_{};
-  KernelContext context_;
 };
 
 void CpuStream::copy(void* dst, const void* src, size_t bytes, CopyKind) {
@@ -68,7 +52,7 @@ void CpuStream::copy(void* dst, const void* src, size_t bytes, CopyKind) {
   const int64_t tasks = tasks_for(2 * count, 4 * kGrainBytes, 64);
   char* to = static_cast<char*>(dst);
   const char* from = static_cast<const char*>(src);
-  parallel_for(context_, tasks, [=](int64_t task) {
+  parallel_for(context(), tasks, [=](int64_t task) {
     const int64_t begin = task_begin(count, task, tasks);
     std::memcpy(to + begin, from + begin,
                 static_cast<size_t>(task_begin(count, task + 1, tasks) - begin));

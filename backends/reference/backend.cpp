@@ -1,12 +1,11 @@
-// The smallest complete backend: host memory without a cache, a stream whose work is done when the
-// call returns, and a table of kernels. Read this first when you write a backend of your own;
-// docs/backends.md says what each function promises.
+// The smallest complete backend: host memory without a cache, the stream of host_stream.h, and a
+// table of kernels. Read this first when you write a backend of your own; docs/backends.md says
+// what each function promises.
 #include "backends/reference/backend.h"
 
 #include <pthread.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -14,6 +13,8 @@
 
 #include <tinytorch/error.h>
 #include <tinytorch/profiler.h>
+
+#include "backends/common/host_stream.h"
 
 namespace tinytorch {
 namespace reference {
@@ -120,32 +121,6 @@ void PlainAllocator::throw_out_of_memory(size_t bytes) const {
                          std::to_string(now.reserved) + " (bytes)");
 }
 
-// Markers are times: the work before one is done when it is made.
-class ImmediateStream final : public Stream {
- public:
-  explicit ImmediateStream(Allocator& allocator)
-      : context_{this, &allocator, nullptr, &error_, ""} {}
-  KernelContext& context() override { return context_; }
-  void copy(void* dst, const void* src, size_t bytes, CopyKind) override {
-    if (bytes) std::memmove(dst, src, bytes);
-  }
-  void synchronize() override {}
-  Marker mark() override {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return {
-        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count())};
-  }
-  void wait(Marker) override {}
-  bool query(Marker) override { return true; }
-  double elapsed_us(Marker from, Marker to) override {
-    return static_cast<double>(static_cast<int64_t>(to.id - from.id)) * 1e-3;
-  }
-
- private:
-  ErrorWord error_{};
-  KernelContext context_;
-};
-
 class ReferenceBackend final : public Backend {
  public:
   std::string_view name() const override { return "reference"; }
@@ -160,13 +135,13 @@ class ReferenceBackend final : public Backend {
   Allocator& allocator(int) override { return allocator_; }
   Stream& stream(int) override { return stream_; }
   std::unique_ptr<Stream> create_stream(int) override {
-    return std::make_unique<ImmediateStream>(allocator_);
+    return std::make_unique<HostStream>(allocator_);
   }
   const KernelTable& kernels() const override { return kernel_table(); }
 
  private:
   PlainAllocator allocator_;
-  ImmediateStream stream_{allocator_};
+  HostStream stream_{allocator_};
 };
 
 }  // namespace
