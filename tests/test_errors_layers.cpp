@@ -76,10 +76,25 @@ TEST_P(LayerErrors, PoolingNormsAndLosses) {
     avg_pool2d(f({1, 1, 4, 4}), two, {.dilation = {2, 1}});
   });
   t.dtype("avg_pool2d", {"i64"}, [two] { avg_pool2d(i({1, 1, 4, 4}), two); });
+  t.shape("adaptive_avg_pool2d", {"[4, 4]"}, [two] { adaptive_avg_pool2d(f({4, 4}), two); });
+  t.shape("adaptive_avg_pool2d", {"[0, 2]"}, [] { adaptive_avg_pool2d(f({1, 1, 4, 4}), {0, 2}); });
+  t.shape("adaptive_avg_pool2d", {"[1, 1, 0, 4]"}, [two] {
+    adaptive_avg_pool2d(f({1, 1, 0, 4}), two);
+  });
+  t.dtype("adaptive_avg_pool2d", {"i64"}, [two] { adaptive_avg_pool2d(i({1, 1, 4, 4}), two); });
   t.shape("batch_norm", {"[4]"}, [] { batch_norm(f({4}), {}, {}); });
   t.shape("batch_norm", {"[2, 3]", "[4]"}, [] { batch_norm(f({2, 3}), {}, {}, f({4})); });
   t.shape("batch_norm", {"[2, 3]", "[2]"}, [] { batch_norm(f({2, 3}), f({2}), f({2})); });
   t.dtype("batch_norm", {"i64"}, [] { batch_norm(i({2, 3}), {}, {}); });
+  t.shape("layer_norm", {"[2, 3]", "[4]"}, [] { layer_norm(f({2, 3}), {4}); });
+  t.shape("layer_norm", {"[2, 3]", "[2]"}, [] { layer_norm(f({2, 3}), {2}); });
+  t.shape("layer_norm", {"[3]", "[2, 3]"}, [] { layer_norm(f({3}), {2, 3}); });
+  t.shape("layer_norm", {"[2, 3]", "[]"}, [] { layer_norm(f({2, 3}), {}); });
+  t.shape("layer_norm", {"weight", "[2, 3]"}, [] { layer_norm(f({2, 3}), {3}, f({2, 3})); });
+  t.shape("layer_norm", {"bias", "[2]"}, [] { layer_norm(f({2, 3}), {3}, {}, f({2})); });
+  t.shape("layer_norm", {"weight", "i64"}, [] { layer_norm(f({2, 3}), {3}, i({3})); });
+  t.value("layer_norm", {"eps", "-1"}, [] { layer_norm(f({2, 3}), {3}, {}, {}, -1); });
+  t.dtype("layer_norm", {"i64"}, [] { layer_norm(i({2, 3}), {3}); });
   t.shape("softmax", {"dim 2", "rank 2"}, [] { softmax(f({2, 3}), 2); });
   t.shape("log_softmax", {"dim -3", "rank 2"}, [] { log_softmax(f({2, 3}), -3); });
   t.dtype("softmax", {"i64"}, [] { softmax(i({2, 3}), 1); });

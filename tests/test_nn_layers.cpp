@@ -73,6 +73,9 @@ TEST(Init, LayersStartAsInPyTorch) {
   const BatchNorm2d norm(64);
   expect_same_distribution(norm.weight, "batch_norm.weight");
   expect_same_distribution(norm.bias, "batch_norm.bias");
+  const LayerNorm layer_norm({4, 6});
+  expect_same_distribution(layer_norm.weight, "layer_norm.weight");
+  expect_same_distribution(layer_norm.bias, "layer_norm.bias");
 }
 
 TEST(Init, FunctionsFillAsInPyTorch) {
@@ -151,6 +154,17 @@ TEST(Layers, ConvolutionAndPooling) {
                avg_pool2d(x, {2, 2}, {.padding = {1, 1}, .count_include_pad = false}));
 }
 
+TEST(Layers, AdaptivePoolingTakesAnySize) {
+  manual_seed(9);
+  AdaptiveAvgPool2d pool({2, 3});
+  for (const Shape& s : {Shape{1, 2, 4, 6}, Shape{1, 2, 5, 7}, Shape{1, 2, 1, 2}}) {
+    const Tensor x = randn(s);
+    EXPECT_EQ(pool(x).shape().str(), "[1, 2, 2, 3]");
+    expect_equal(pool(x), adaptive_avg_pool2d(x, {2, 3}));
+  }
+  expect_error<ValueError>([] { AdaptiveAvgPool2d(0); }, {"AdaptiveAvgPool2d", "(0, 0)"});
+}
+
 TEST(Layers, ConvolutionRefusesWrongOptions) {
   expect_error<ValueError>([] { Conv2d(3, 4, 3, {.groups = 2}); }, {"3 -> 4", "groups"});
   expect_error<ValueError>([] { Conv2d(0, 4, 3); }, {"channels"});
@@ -183,6 +197,22 @@ TEST(Layers, BatchNormTracksStatistics) {
   expect_error<ShapeError>([&] { norm(ones({2, 3})); }, {"BatchNorm2d", "[2, 3]", "rank"});
   expect_error<ShapeError>([&] { BatchNorm1d{3}(x); }, {"BatchNorm1d", "2 or 3"});
   EXPECT_THROW(BatchNorm2d(0), ValueError);
+}
+
+TEST(Layers, LayerNormIsItsOp) {
+  manual_seed(8);
+  const Tensor x = randn({2, 5, 3, 4}) * 3.0 - 2.0;
+  LayerNorm norm({3, 4}, {.eps = 1e-3});
+  init::normal_(norm.weight);
+  init::normal_(norm.bias);
+  expect_equal(norm(x), layer_norm(x, {3, 4}, norm.weight, norm.bias, 1e-3));
+  expect_close(mean(LayerNorm({4})(x), {3}), zeros({2, 5, 3}), 1e-5, 0);
+  const LayerNorm no_bias({4}, {.bias = false}), free({4}, {.elementwise_affine = false});
+  EXPECT_TRUE(no_bias.weight.defined() && !no_bias.bias.defined());
+  EXPECT_TRUE(free.parameters().empty());
+  expect_error<ShapeError>([&] { norm(ones({3, 5})); }, {"layer_norm", "[3, 5]", "[3, 4]"});
+  expect_error<ValueError>([] { LayerNorm(Shape{}); }, {"LayerNorm", "[]"});
+  expect_error<ValueError>([] { LayerNorm({3, 0}); }, {"[3, 0]"});
 }
 
 TEST(Layers, DropoutWorksInTrainingOnly) {

@@ -318,6 +318,11 @@ TEST(Module, PrintsAsPyTorch) {
   net.push_back(Softmax(-1));
   net.push_back(LogSoftmax(1));
   net.push_back(BatchNorm1d(4, {.eps = 1e-3, .momentum = 0.2, .affine = false}));
+  net.push_back(AdaptiveAvgPool2d(1));
+  net.push_back(AdaptiveAvgPool2d({3, 2}));
+  net.push_back(LayerNorm({4}));
+  net.push_back(LayerNorm({2, 3}, {.eps = 1e-3, .elementwise_affine = false}));
+  net.push_back(LayerNorm({4}, {.bias = false}));
   EXPECT_EQ(net.str() + "\n", read_text(data_path("nn_repr.txt")));
 }
 

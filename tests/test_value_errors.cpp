@@ -195,7 +195,8 @@ TEST(DeviceErrors, MixedDevices) {
             [&] {
               conv2d(a.reshape({1, 1, 2, 2}), b.reshape({1, 1, 2, 2}));
             }},
-           {"batch_norm", [&] { batch_norm(a, {}, {}, ones({2}, {.device = b.device()})); }}}) {
+           {"batch_norm", [&] { batch_norm(a, {}, {}, ones({2}, {.device = b.device()})); }},
+           {"layer_norm", [&] { layer_norm(a, {2}, ones({2}, {.device = b.device()})); }}}) {
     SCOPED_TRACE(c.op);
     expect_error<DeviceError>(c.f, {"[" + std::string(c.op) + "]", "cpu:0", "reference:0"}, c.op);
   }

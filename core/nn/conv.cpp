@@ -98,4 +98,13 @@ Tensor AvgPool2d::forward(const Tensor& x) { return avg_pool2d(x, kernel_, optio
 
 std::string AvgPool2d::extra_repr() const { return pool_repr(kernel_, options_); }
 
+AdaptiveAvgPool2d::AdaptiveAvgPool2d(Size2d output_size) : size_(output_size) {
+  if (size_.height < 1 || size_.width < 1)
+    throw ValueError("[AdaptiveAvgPool2d] output size " + repr(size_) + " must be positive");
+}
+
+Tensor AdaptiveAvgPool2d::forward(const Tensor& x) { return adaptive_avg_pool2d(x, size_); }
+
+std::string AdaptiveAvgPool2d::extra_repr() const { return "output_size=" + short_repr(size_); }
+
 }  // namespace tinytorch

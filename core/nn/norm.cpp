@@ -1,4 +1,4 @@
-// BatchNorm and Dropout: layers that read is_training().
+// BatchNorm, LayerNorm and Dropout.
 #include <tinytorch/nn/norm.h>
 
 #include <tinytorch/autograd.h>
@@ -11,13 +11,18 @@
 
 namespace tinytorch {
 
-// A vector of one value per channel, or undefined where the layer has none.
+// Undefined where the layer has none.
+static Tensor values(bool wanted, const Shape& shape, double value, Category category) {
+  if (!wanted) return {};
+  CategoryGuard guard(category);
+  return full(shape, value, {.dtype = Dtype::f32});
+}
+
+// A vector of one value per channel.
 static Tensor channel_values(bool wanted, int64_t channels, double value, Category category) {
   if (channels <= 0)
     throw ValueError("[BatchNorm] " + std::to_string(channels) + " channels, must be positive");
-  if (!wanted) return {};
-  CategoryGuard guard(category);
-  return full({channels}, value, {.dtype = Dtype::f32});
+  return values(wanted, {channels}, value, category);
 }
 
 static Tensor counter(bool wanted) {
@@ -66,6 +71,36 @@ std::string BatchNorm::extra_repr() const {
   return std::to_string(channels_) + ", eps=" + repr(options_.eps) +
          ", momentum=" + repr(options_.momentum) + ", affine=" + repr(options_.affine) +
          ", track_running_stats=" + repr(options_.track_running_stats);
+}
+
+static const Shape& checked(const Shape& shape) {
+  bool positive = !shape.empty();
+  for (const int64_t n : shape) positive = positive && n > 0;
+  if (!positive)
+    throw ValueError("[LayerNorm] normalized_shape " + shape.str() +
+                     ", must have at least one dim, all positive");
+  return shape;
+}
+
+LayerNorm::LayerNorm(const Shape& normalized_shape, const LayerNormOptions& o)
+    : shape_(checked(normalized_shape)),
+      options_(o),
+      weight(register_parameter("weight",
+                                values(o.elementwise_affine, shape_, 1, Category::parameter))),
+      bias(register_parameter(
+          "bias", values(o.elementwise_affine && o.bias, shape_, 0, Category::parameter))) {}
+
+Tensor LayerNorm::forward(const Tensor& x) {
+  return layer_norm(x, shape_, weight, bias, options_.eps);
+}
+
+std::string LayerNorm::extra_repr() const {
+  std::string sizes;
+  for (const int64_t n : shape_) sizes += (sizes.empty() ? "" : ", ") + std::to_string(n);
+  if (shape_.rank() == 1) sizes += ",";
+  return "(" + sizes + "), eps=" + repr(options_.eps) +
+         ", elementwise_affine=" + repr(options_.elementwise_affine) +
+         ", bias=" + repr(bias.defined());
 }
 
 Dropout::Dropout(double p) : p_(p) {

@@ -4,6 +4,7 @@
 
 #include <tinytorch/ops/create.h>
 #include <tinytorch/ops/index.h>
+#include <tinytorch/ops/reduce.h>
 
 #include "core/ops/pointwise.h"
 
@@ -119,6 +120,71 @@ Tensor avg_pool2d(const Tensor& input, std::array<int64_t, 2> kernel, const Pool
   return attach(out, "avg_pool2d", {x}, [before = shape_of(x), kernel, o](const Tensor& g) {
     return Grads{avg_pool2d_grad(g, before, kernel, o)};
   });
+}
+
+namespace {
+
+// The windows of adaptive pooling along one dim.
+struct Windows {
+  int64_t in, out;
+  int64_t first(int64_t i) const { return i * in / out; }
+  int64_t end(int64_t i) const { return ((i + 1) * in + out - 1) / out; }
+  int64_t kernel() const { return end(0); }
+  int64_t stride() const { return out > 1 ? first(1) : kernel(); }
+  // All of one size at one distance: plain pooling.
+  bool regular() const {
+    if (stride() < 1) return false;
+    for (int64_t i = 0; i < out; ++i)
+      if (first(i) != i * stride() || end(i) - first(i) != kernel()) return false;
+    return true;
+  }
+};
+
+// Averages over windows of any sizes along dim: picks the elements of all windows one after another
+// and adds up those of each.
+Tensor average_windows(const Tensor& x, int dim, const Windows& w) {
+  std::vector<int64_t> from, to;
+  std::vector<double> sizes;
+  for (int64_t i = 0; i < w.out; ++i) {
+    for (int64_t at = w.first(i); at < w.end(i); ++at) {
+      from.push_back(at);
+      to.push_back(i);
+    }
+    sizes.push_back(static_cast<double>(w.end(i) - w.first(i)));
+  }
+  const TensorOptions where{.device = x.device()};
+  Shape shape = shape_of(x), stretched = {1, 1, 1, 1};
+  shape[dim] = stretched[dim] = w.out;
+  const Tensor taps = index_select(x, dim, tensor(from, {}, where));
+  const Tensor sums = index_add(zeros(shape, {.dtype = x.dtype(), .device = x.device()}), dim,
+                                tensor(to, {}, where), taps);
+  return div(sums, tensor(sizes, stretched, where).to(x.dtype()));
+}
+
+}  // namespace
+
+Tensor adaptive_avg_pool2d(const Tensor& x, std::array<int64_t, 2> size) {
+  check_defined("adaptive_avg_pool2d", x);
+  check_floating("adaptive_avg_pool2d", x);
+  const Shape s = shape_of(x);
+  if (s.rank() != 4 || s[2] < 1 || s[3] < 1 || size[0] < 1 || size[1] < 1)
+    throw ShapeError("[adaptive_avg_pool2d] " + show(view_of(x)) + " to " +
+                     Shape{size[0], size[1]}.str() +
+                     ", needed: an input [N, C, H, W], H and W and the size at least 1");
+  if (size[0] == 1 && size[1] == 1) return mean(x, {2, 3}, true);
+  const Windows windows[] = {{s[2], size[0]}, {s[3], size[1]}};
+  std::array<int64_t, 2> kernel{1, 1}, stride{1, 1};
+  for (size_t d = 0; d < 2; ++d) {
+    if (!windows[d].regular()) continue;
+    kernel[d] = windows[d].kernel();
+    stride[d] = windows[d].stride();
+  }
+  const bool regular = windows[0].regular() && windows[1].regular();
+  Tensor out = x;
+  if (regular || kernel[0] > 1 || kernel[1] > 1) out = avg_pool2d(x, kernel, {.stride = stride});
+  for (int d = 0; d < 2; ++d)
+    if (!windows[d].regular()) out = average_windows(out, 2 + d, windows[d]);
+  return out;
 }
 
 }  // namespace tinytorch

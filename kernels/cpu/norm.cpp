@@ -6,10 +6,6 @@
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
-struct Moments {
-  double count, mean, squares;  // squares: the sum of squared distances from the mean
-};
-
 [[gnu::noinline]] void join_moments(Moments& a, const Moments& b) {
   const double count = a.count + b.count, distance = b.mean - a.mean;
   a.mean += distance * (b.count / count);
@@ -45,37 +41,9 @@ struct Job {
 template <class T>
 [[gnu::noinline]] Moments moments_of(const Job<T>& job, int64_t channel, int64_t piece) {
   const double count = static_cast<double>(job.shape.count(piece));
-  typename SumOf<T>::Acc sum, squares;
-  // Sums of differences from any element near the mean lose less than sums of elements.
-  const T first = job.x[channel * job.shape.size];
-  const Vec<T> shift = splat(first);
-  job.shape.runs(channel, piece, [&](int64_t at, int64_t n) {
-    const T* p = job.x + at;
-    accumulate_from<SumOf<T>>(
-        sum, n, [=](int64_t i) { return static_cast<Vec<T>>(load(p + i) - shift); },
-        [=](int64_t i, int64_t k) {
-          return static_cast<Vec<T>>(load_part(p + i, k, shift) - shift);
-        });
+  return moments_of_runs(count, job.x[channel * job.shape.size], [&](auto f) {
+    job.shape.runs(channel, piece, [&](int64_t at, int64_t n) { f(job.x + at, n); });
   });
-  const double mean = static_cast<double>(first) + total<T>(sum) / count;
-  const T near = static_cast<T>(mean);
-  const Vec<T> centre = splat(near);
-  job.shape.runs(channel, piece, [&](int64_t at, int64_t n) {
-    const T* p = job.x + at;
-    accumulate_from<SumOf<T>>(
-        squares, n,
-        [=](int64_t i) {
-          const Vec<T> d = load(p + i) - centre;
-          return static_cast<Vec<T>>(d * d);
-        },
-        [=](int64_t i, int64_t k) {
-          const Vec<T> d = load_part(p + i, k, centre) - centre;
-          return static_cast<Vec<T>>(d * d);
-        });
-  });
-  const double off = mean - static_cast<double>(near),
-               about_mean = total<T>(squares) - count * off * off;
-  return {count, mean, about_mean < 0 ? 0 : about_mean};
 }
 
 template <class T>

@@ -1,6 +1,6 @@
-// How batch normalisation walks [N, C, S]: the elements of a channel are cut into pieces by shape,
-// statistics of pieces are combined in order, and threads share channels or, where there are few,
-// pieces.
+// Mean and variance of dense runs, and how batch normalisation walks [N, C, S]: the elements of a
+// channel are cut into pieces by shape, statistics of pieces are combined in order, and threads
+// share channels or, where there are few, pieces.
 #pragma once
 
 #include "kernels/common/dispatch.h"
@@ -10,6 +10,44 @@ namespace tinytorch::TT_KERNEL_NS {
 
 constexpr int64_t kNormPiece = 8 << 10;  // elements
 constexpr int64_t kNormStrip = 64;       // channels worked on together when S is 1
+
+struct Moments {
+  double count, mean, squares;  // squares: the sum of squared distances from the mean
+};
+
+// Of the elements that runs(f) hands to f(pointer, n), `count` in all and `first` among them or
+// near them.
+template <class T, class Runs>
+TT_INLINE Moments moments_of_runs(double count, T first, Runs runs) {
+  typename SumOf<T>::Acc sum, squares;
+  // Sums of differences from any element near the mean lose less than sums of elements.
+  const Vec<T> shift = splat(first);
+  runs([&](const T* p, int64_t n) {
+    accumulate_from<SumOf<T>>(
+        sum, n, [=](int64_t i) { return static_cast<Vec<T>>(load(p + i) - shift); },
+        [=](int64_t i, int64_t k) {
+          return static_cast<Vec<T>>(load_part(p + i, k, shift) - shift);
+        });
+  });
+  const double mean = static_cast<double>(first) + total<T>(sum) / count;
+  const T near = static_cast<T>(mean);
+  const Vec<T> centre = splat(near);
+  runs([&](const T* p, int64_t n) {
+    accumulate_from<SumOf<T>>(
+        squares, n,
+        [=](int64_t i) {
+          const Vec<T> d = load(p + i) - centre;
+          return static_cast<Vec<T>>(d * d);
+        },
+        [=](int64_t i, int64_t k) {
+          const Vec<T> d = load_part(p + i, k, centre) - centre;
+          return static_cast<Vec<T>>(d * d);
+        });
+  });
+  const double off = mean - static_cast<double>(near),
+               about_mean = total<T>(squares) - count * off * off;
+  return {count, mean, about_mean < 0 ? 0 : about_mean};
+}
 
 // Pieces of one channel: `rows_per_piece` short rows of S elements, or a part of a long one.
 struct NormPieces {

@@ -119,6 +119,21 @@ void add_layers(Cases& c) {
                                 {.training = training, .momentum = 0.3, .eps = 1e-3}),
                      mean, var};
     };
+  c["layer_norm"] = [](const Tensors& t) { return Tensors{layer_norm(t[0], {4}, t[1], t[2])}; };
+  c["layer_norm_far"] = c["layer_norm"];
+  c["layer_norm_two_dims"] = [](const Tensors& t) {
+    return Tensors{layer_norm(t[0], {3, 4}, t[1], t[2], 1e-3)};
+  };
+  c["layer_norm_plain"] = one([](const Tensor& t) { return layer_norm(t, {4}); });
+  c["layer_norm_weight"] =
+      two([](const Tensor& t, const Tensor& w) { return layer_norm(t, {4}, w); });
+  c["layer_norm_bias"] =
+      two([](const Tensor& t, const Tensor& v) { return layer_norm(t, {4}, {}, v); });
+  for (const auto& [name, size] : {std::pair{"divides", Pair{5, 3}}, std::pair{"one", Pair{1, 1}},
+                                   std::pair{"uneven", Pair{3, 4}}, std::pair{"larger", Pair{7, 8}},
+                                   std::pair{"mixed", Pair{2, 4}}})
+    c[std::string("adaptive_avg_pool2d_") + name] =
+        one([size = size](const Tensor& t) { return adaptive_avg_pool2d(t, size); });
   for (int dim : {0, -1}) {
     c["softmax" + std::to_string(dim)] = one([dim](const Tensor& t) { return softmax(t, dim); });
     c["log_softmax" + std::to_string(dim)] =

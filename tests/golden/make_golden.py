@@ -163,6 +163,16 @@ def cases():
     yield "casts_from_f32", lambda s: (s.to(i32), s.to(i64)), (given([1.9, -1.9, 0.5, -0.0, 100.99]),)
     yield "arange_real", lambda: torch.arange(0.5, 2.6, 0.3), ()
     yield "linspace", lambda: torch.linspace(-1, 2, 7), ()
+    # later additions stand at the end: the random inputs of all other cases stay as they are
+    weight, bias, far = real(4), real(4), real(3, 4, low=99.0, high=101.0)
+    yield "layer_norm", lambda t, w, v: F.layer_norm(t, (4,), w, v), (x, weight, bias)
+    yield "layer_norm_two_dims", lambda t, w, v: F.layer_norm(t, (3, 4), w, v, 1e-3), (x, real(3, 4), real(3, 4))
+    yield "layer_norm_plain", lambda t: F.layer_norm(t, (4,)), (x,)
+    yield "layer_norm_weight", lambda t, w: F.layer_norm(t, (4,), w), (x, weight)
+    yield "layer_norm_bias", lambda t, v: F.layer_norm(t, (4,), None, v), (x, bias)
+    yield "layer_norm_far", lambda t, w, v: F.layer_norm(t, (4,), w, v), (far.detach().double().requires_grad_(), weight.detach().double().requires_grad_(), bias.detach().double().requires_grad_())
+    for n, size in {"divides": (5, 3), "one": (1, 1), "uneven": (3, 4), "larger": (7, 8), "mixed": (2, 4)}.items():
+        yield "adaptive_avg_pool2d_" + n, lambda t, s=size: F.adaptive_avg_pool2d(t, s), (image,)
 
 
 def write_ops():

@@ -129,7 +129,7 @@ def initial_values():
     torch.manual_seed(4)
     layers = {
         "linear": nn.Linear(400, 300), "conv2d": nn.Conv2d(32, 64, 5, groups=2), "embedding": nn.Embedding(500, 100),
-        "batch_norm": nn.BatchNorm2d(64),
+        "batch_norm": nn.BatchNorm2d(64), "layer_norm": nn.LayerNorm((4, 6)),
     }
     rows = [(layer, name, v) for layer, m in layers.items() for name, v in m.named_parameters()]
     shape = (250, 20, 5, 4)
@@ -156,9 +156,11 @@ def printed_model():
         nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.MaxPool2d((3, 2), stride=(2, 1), padding=1),
         nn.AvgPool2d(2, stride=1), nn.Flatten(), nn.Dropout(0.25),
         nn.Sequential(nn.Linear(64, 3, bias=False), nn.Tanh(), nn.Sigmoid()), nn.Embedding(10, 4), nn.Softmax(dim=-1),
-        nn.LogSoftmax(dim=1), nn.BatchNorm1d(4, eps=1e-3, momentum=0.2, affine=False))
+        nn.LogSoftmax(dim=1), nn.BatchNorm1d(4, eps=1e-3, momentum=0.2, affine=False),
+        nn.AdaptiveAvgPool2d(1), nn.AdaptiveAvgPool2d((3, 2)), nn.LayerNorm(4),
+        nn.LayerNorm((2, 3), eps=1e-3, elementwise_affine=False), nn.LayerNorm(4, bias=False))
     with open(path("nn_repr.txt"), "w", encoding="utf-8") as f:
-        f.write(re.sub(r"(affine=\w+), bias=\w+", r"\1", str(net)) + "\n")  # newer versions add bias= to BatchNorm
+        f.write(re.sub(r"\b(affine=\w+), bias=\w+", r"\1", str(net)) + "\n")  # newer versions add bias= to BatchNorm
 
 
 def python_safetensors():

@@ -1,5 +1,5 @@
-// Rows of the CPU kernel tables over [outer, n, inner], and random numbers, at each instruction set
-// against the reference.
+// Rows of the CPU kernel tables over [M, N] and [outer, n, inner], and random numbers, at each
+// instruction set against the reference.
 #include "tests/kernels/kernel_test.h"
 
 #include <algorithm>
@@ -19,6 +19,65 @@ class CpuRows : public CpuKernels {
             static_cast<int64_t>(1 + random_() % static_cast<uint64_t>(most_n)), inner};
   }
 };
+
+TEST_P(CpuRows, LayerNorm) {
+  const Shape shapes[] = {{1, 1},     {1, 7},     {3, 16},   {40, 33},   {300, 130}, {5000, 3},
+                          {70, 1024}, {2, 20000}, {64, 701}, {1100, 48}, {9, 9000}};
+  int round = 0;
+  for (const Shape& shape : shapes) {
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+      const bool weighted = round % 2 == 0, biased = round / 2 % 2 == 0;
+      // In double the mean is no better than its rounding, which stands far from zero here.
+      const double centre = round++ % 3 ? 0 : 100, far = dtype == Dtype::f64 ? 1 + centre : 1;
+      const int64_t rows = shape[0], n = shape[1];
+      TestTensor x(dtype, shape), g(dtype, shape), w(dtype, {n}), b(dtype, {n}), out(dtype, shape),
+          mean(dtype, {rows}), inverse(dtype, {rows}), gx(dtype, shape), gw(dtype, {n}),
+          gb(dtype, {n});
+      x.fill(random_, centre - 1, centre + 1);
+      g.fill(random_, -1, 1);
+      w.fill(random_, 0.5, 2);
+      b.fill(random_, -1, 1);
+      const View *weight = weighted ? &w.view() : nullptr, *bias = biased ? &b.view() : nullptr;
+      const double eps = eps_of(dtype), sums = 8 * eps * std::sqrt(static_cast<double>(rows));
+      // Each output within tolerance(position) of the reference's.
+      const auto compare = [&](const std::vector<TestTensor*>& outputs, const Call& call,
+                               const std::vector<std::function<double(int64_t)>>& tolerances) {
+        run(outputs, call);
+        const Outcome want = reference(outputs, call);
+        for (size_t i = 0; i < outputs.size(); ++i) {
+          TestTensor exact(dtype, outputs[i] == &out || outputs[i] == &gx         ? shape
+                                  : outputs[i] == &mean || outputs[i] == &inverse ? Shape{rows}
+                                                                                  : Shape{n});
+          exact.restore(want.bytes[i]);
+          expect_within(
+              *outputs[i], [&](int64_t at) { return exact.number(at); }, tolerances[i],
+              "layer_norm " + text_of(shape) + ", output " + std::to_string(i));
+        }
+      };
+      const auto of_row = [&](int64_t at) { return inverse.number(at / n); };
+      const auto forward = [&](const KernelTable& k, KernelContext& ctx) {
+        k.layer_norm(ctx, out.view(), mean.view(), inverse.view(), x.view(), weight, bias, {1e-5});
+      };
+      compare({&mean, &inverse, &out}, forward,
+              {[&](int64_t) { return 2 * eps * (1 + centre); },
+               [&](int64_t at) { return 8 * far * eps * inverse.number(at); },
+               [&](int64_t at) { return 8 * far * eps * (1 + of_row(at)); }});
+      const auto close_gx = [&](int64_t at) { return 8 * eps * of_row(at); };
+      const auto close_sum = [&](int64_t) { return sums; };
+      const auto backward = [&](bool of_x, bool of_w, bool of_b) {
+        return [&, of_x, of_w, of_b](const KernelTable& k, KernelContext& ctx) {
+          k.layer_norm_grad(ctx, of_x ? &gx.view() : nullptr, of_w ? &gw.view() : nullptr,
+                            of_b ? &gb.view() : nullptr, g.view(), x.view(), mean.view(),
+                            inverse.view(), weight);
+        };
+      };
+      compare({&gx, &gw, &gb}, backward(true, true, true), {close_gx, close_sum, close_sum});
+      compare({&gx}, backward(true, false, false), {close_gx});
+      compare({&gw}, backward(false, true, false), {close_sum});
+      compare({&gx, &gb}, backward(true, false, true), {close_gx, close_sum});
+    }
+  }
+}
 
 TEST_P(CpuRows, Softmax) {
   for (int round = 0; round < 160; ++round) {

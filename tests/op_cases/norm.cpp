@@ -1,5 +1,5 @@
 // Cases of batch normalisation: training (running statistics change in place) and evaluation, ranks
-// 2 to 4, every set of optional inputs.
+// 2 to 4, every set of optional inputs. Cases of layer normalisation.
 #include "tests/op_cases/op_cases.h"
 
 #include <cmath>
@@ -92,10 +92,96 @@ Run batch_norm_terms(const Has& has, const BatchNormOptions& o, bool statistics)
   };
 }
 
+// ---- layer normalisation. in: x, then weight and bias, as the case has them.
+
+struct LayerHas {
+  bool weight, bias;
+  size_t place_of_bias() const { return weight ? 2 : 1; }
+};
+
+Oracle layer_norm_oracle(const Shape& dims, const LayerHas& has, double eps) {
+  return [=](const std::vector<HostArray>& in) {
+    HostArray out = in[0];
+    const size_t n = static_cast<size_t>(dims.numel());
+    const double count = static_cast<double>(n);
+    for (size_t row = 0; row < out.v.size(); row += n) {
+      double mean = 0, variance = 0;
+      for (size_t i = 0; i < n; ++i) mean += out.v[row + i] / count;
+      for (size_t i = 0; i < n; ++i)
+        variance += (out.v[row + i] - mean) * (out.v[row + i] - mean) / count;
+      for (size_t i = 0; i < n; ++i) {
+        out.v[row + i] =
+            (out.v[row + i] - mean) / std::sqrt(variance + eps) * (has.weight ? in[1].v[i] : 1) +
+            (has.bias ? in[has.place_of_bias()].v[i] : 0);
+      }
+    }
+    return std::vector<HostArray>{out};
+  };
+}
+
+// As for batch normalisation.
+Run layer_norm_terms(const Shape& dims, const LayerHas& has, double eps) {
+  return [=](const Tensors& in) {
+    if (!in[0].numel()) return Tensors{in[0]};
+    Shape last;
+    for (int d = -dims.rank(); d < 0; ++d) last.push_back(d);
+    const Tensor x = abs(in[0]), variance = var(in[0], last, false, true);
+    Tensor size = div(add(x, amax(x, last, true)), sqrt(add(variance, eps)));
+    if (has.weight) size = mul(size, abs(in[1]));
+    if (has.bias) size = add(size, abs(in[has.place_of_bias()]));
+    return Tensors{size};
+  };
+}
+
+void put_layer_norms(Cases& cases) {
+  const auto put = [&](const std::string& variant, const Input& x, const Shape& dims,
+                       const LayerHas& has, bool grad = true, double eps = 1e-5,
+                       Layout layout = Layout::contiguous) {
+    std::vector<Input> in = {x};
+    const Input affine = real(dims).laid(layout).as(x.dtype);
+    if (has.weight) in.push_back(affine);
+    if (has.bias) in.push_back(affine);
+    cases.push_back({.op = "layer_norm",
+                     .variant = variant,
+                     .inputs = in,
+                     .run =
+                         [=](const Tensors& t) {
+                           return Tensors{layer_norm(t[0], dims, has.weight ? t[1] : Tensor(),
+                                                     has.bias ? t[has.place_of_bias()] : Tensor(),
+                                                     eps)};
+                         },
+                     .tolerance = terms(layer_norm_terms(dims, has, eps)),
+                     .oracle = layer_norm_oracle(dims, has, eps),
+                     .differentiable = grad,
+                     .bench = variant.starts_with("bench")});
+  };
+  const LayerHas all{true, true};
+  put("last_dim", real({2, 3, 4}), {4}, all);
+  put("two_dims", real({3, 2, 4}), {2, 4}, all);
+  put("whole", real({2, 3, 2}), {2, 3, 2}, all);
+  put("rank1", real({7}), {7}, all);
+  put("no_affine", real({3, 5}), {5}, {false, false});
+  put("weight_only", real({3, 5}), {5}, {true, false});
+  put("bias_only", real({3, 5}), {5}, {false, true});
+  for (Layout l : all_layouts()) put(name_of(l), real({3, 2, 4}).laid(l), {2, 4}, all);
+  put("affine_transposed", real({2, 3, 4}), {3, 4}, all, true, 1e-5, Layout::transposed);
+  put("large_eps", real({3, 5}), {5}, all, true, 0.5);
+  put("f64", real({3, 5}).as(Dtype::f64), {5}, all);
+  put("x_untracked", real({3, 5}).no_grad(), {5}, all);
+  put("vectors_and_rest", real({9, 37}), {37}, all);
+  put("one_element", real({3, 1}), {1}, all, false);
+  put("no_rows", real({0, 3}), {3}, all, false);
+  put("empty_rows", real({3, 0}), {0}, all, false);
+  put("far_from_zero", real({6, 40}, 999, 1001), {40}, all, false);
+  put("long", real({3, 1001}), {1001}, all, false);
+  put("bench", real({256, 1024}), {1024}, all, false);
+}
+
 }  // namespace
 
 Cases norm_cases() {
   Cases cases;
+  put_layer_norms(cases);
   const auto put = [&](const std::string& variant, const Input& x, const Has& has,
                        const BatchNormOptions& o, bool grad = true) {
     const int64_t channels = x.shape[1];

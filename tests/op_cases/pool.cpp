@@ -1,5 +1,5 @@
 // Cases of 2-D pooling. Max pooling: first of equals, NaN wins, padding never wins; average pooling
-// with and without the padding.
+// with and without the padding, and over windows that adapt to the image.
 #include "tests/op_cases/op_cases.h"
 
 #include <cmath>
@@ -70,6 +70,66 @@ Oracle average_oracle(const Kernel& k, const Pool2dOptions& o) {
   };
 }
 
+// [floor(i H / n), ceil((i + 1) H / n)) in both directions.
+Oracle adaptive_oracle(const Kernel& size) {
+  return [=](const std::vector<HostArray>& in) {
+    const HostArray& x = in[0];
+    HostArray r = host_array({x.shape[0], x.shape[1], size[0], size[1]});
+    const auto from = [&](int d, int64_t i) {
+      return i * x.shape[2 + d] / size[static_cast<size_t>(d)];
+    };
+    const auto to = [&](int d, int64_t i) {
+      const double n = static_cast<double>(size[static_cast<size_t>(d)]);
+      return static_cast<int64_t>(std::ceil(static_cast<double>((i + 1) * x.shape[2 + d]) / n));
+    };
+    for (int64_t n = 0; n < r.shape[0]; ++n)
+      for (int64_t c = 0; c < r.shape[1]; ++c)
+        for (int64_t i = 0; i < size[0]; ++i)
+          for (int64_t j = 0; j < size[1]; ++j) {
+            double sum = 0, count = 0;
+            for (int64_t h = from(0, i); h < to(0, i); ++h)
+              for (int64_t w = from(1, j); w < to(1, j); ++w) {
+                sum += x.at({n, c, h, w});
+                ++count;
+              }
+            r.at({n, c, i, j}) = sum / count;
+          }
+    return std::vector<HostArray>{r};
+  };
+}
+
+void put_adaptive(Cases& cases) {
+  const auto put = [&](const std::string& variant, const Input& x, const Kernel& size,
+                       bool grad = true) {
+    cases.push_back(
+        {.op = "adaptive_avg_pool2d",
+         .variant = variant,
+         .inputs = {x},
+         .run = [size](const Tensors& t) { return Tensors{adaptive_avg_pool2d(t[0], size)}; },
+         .tolerance = terms(),
+         .oracle = adaptive_oracle(size),
+         .differentiable = grad,
+         .bench = variant.starts_with("bench")});
+  };
+  put("divides", real({2, 2, 4, 6}), {2, 3});
+  put("one", real({2, 3, 4, 5}), {1, 1});
+  put("one_row", real({1, 2, 3, 4}), {1, 2});
+  put("same_size", real({1, 2, 3, 4}), {3, 4});
+  put("overlap_evenly", real({1, 2, 5, 7}), {2, 3});
+  put("uneven", real({2, 2, 5, 7}), {3, 4});
+  put("uneven_rows", real({1, 2, 5, 6}), {3, 3});
+  put("uneven_columns", real({1, 2, 4, 5}), {2, 4});
+  put("larger_than_input", real({1, 2, 2, 3}), {3, 5});
+  put("of_one_pixel", real({2, 1, 1, 1}), {2, 3});
+  for (Layout l : all_layouts()) put(name_of(l), real({2, 2, 4, 5}).laid(l), {2, 3});
+  put("f64", real({1, 2, 5, 4}).as(Dtype::f64), {3, 2});
+  put("no_images", real({0, 2, 4, 5}), {2, 3}, false);
+  put("not_finite", list({1, 1, 1, 5}, {1, INFINITY, 2, NAN, 3}), {1, 3}, false);
+  put("bench_divides", real({16, 16, 28, 28}), {7, 7}, false);
+  put("bench_one", real({16, 64, 7, 7}), {1, 1}, false);
+  put("bench_uneven", real({16, 16, 32, 32}), {7, 7}, false);
+}
+
 struct Row {
   std::string variant;
   Shape x;
@@ -105,6 +165,7 @@ Cases pool_cases() {
        false},
   };
   Cases cases;
+  put_adaptive(cases);
   const auto put_max = [&](const std::string& variant, const Input& x, const Kernel& k,
                            const Pool2dOptions& o, bool grad) {
     cases.push_back({.op = "max_pool2d",

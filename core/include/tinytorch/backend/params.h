@@ -75,6 +75,9 @@ struct LossParams {
 struct BatchNormParams {
   double eps;
 };
+struct LayerNormParams {
+  double eps;
+};
 struct SgdParams {
   double momentum, dampening, weight_decay;
   bool nesterov, maximize;

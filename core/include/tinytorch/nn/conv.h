@@ -85,4 +85,16 @@ class TT_API AvgPool2d : public Module {
   Pool2dOptions options_;
 };
 
+// x [N, C, H, W] -> [N, C, OH, OW] for any H and W, as the op adaptive_avg_pool2d says. ValueError
+// for a size that is not positive.
+class TT_API AdaptiveAvgPool2d : public Module {
+ public:
+  explicit AdaptiveAvgPool2d(Size2d output_size);
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+
+ private:
+  Size2d size_;
+};
+
 }  // namespace tinytorch

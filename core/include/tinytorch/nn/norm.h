@@ -1,4 +1,5 @@
-// Layers that behave differently in training: BatchNorm1d, BatchNorm2d and Dropout.
+// Normalisation, and what else behaves differently in training: BatchNorm1d, BatchNorm2d, LayerNorm
+// (the same in both modes) and Dropout.
 #pragma once
 
 #include <tinytorch/nn/module.h>
@@ -46,6 +47,32 @@ class TT_API BatchNorm1d : public BatchNorm {
 class TT_API BatchNorm2d : public BatchNorm {
  public:
   explicit BatchNorm2d(int64_t channels, const BatchNormLayerOptions& options = {});
+};
+
+struct LayerNormOptions {
+  double eps = 1e-5;
+  bool elementwise_affine = true;  // with weight (starts at 1) and, if `bias`, bias (0)
+  bool bias = true;
+};
+
+// Normalises the last dims of x, which are `normalized_shape`, for each index of the others (Ba,
+// Kiros and Hinton 2016); the same in training and in eval mode. ValueError unless there is a dim
+// and all are positive.
+class TT_API LayerNorm : public Module {
+ public:
+  explicit LayerNorm(const Shape& normalized_shape, const LayerNormOptions& options = {});
+  LayerNorm(LayerNorm&&) noexcept = default;
+
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+
+ private:
+  Shape shape_;
+  LayerNormOptions options_;
+
+ public:
+  Tensor& weight;  // [normalized_shape]; undefined without elementwise_affine
+  Tensor& bias;    // [normalized_shape]; undefined without elementwise_affine or bias
 };
 
 // In training each element is zeroed with probability p and the others are divided by 1 - p; in

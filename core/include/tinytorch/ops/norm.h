@@ -17,4 +17,10 @@ TT_API Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tens
                          const Tensor& weight = {}, const Tensor& bias = {},
                          const BatchNormOptions& options = {});
 
+// (x - mean) / sqrt(var + eps) * weight + bias over the last dims of x, which are
+// `normalized_shape` (at least one dim); biased variance. weight and bias have that shape, each may
+// be undefined. Ba, Kiros and Hinton 2016.
+TT_API Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {},
+                         const Tensor& bias = {}, double eps = 1e-5);
+
 }  // namespace tinytorch

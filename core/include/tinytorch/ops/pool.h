@@ -20,5 +20,8 @@ TT_API ValuesAndIndices max_pool2d_with_indices(const Tensor& x, std::array<int6
                                                 const Pool2dOptions& options = {});
 TT_API Tensor avg_pool2d(const Tensor& x, std::array<int64_t, 2> kernel,
                          const Pool2dOptions& options = {});  // no dilation
+// Averages of size[0] x size[1] windows that cover x evenly, whatever its size: output i of n looks
+// at [floor(i H / n), ceil((i + 1) H / n)), so windows may overlap by one element or more.
+TT_API Tensor adaptive_avg_pool2d(const Tensor& x, std::array<int64_t, 2> size);
 
 }  // namespace tinytorch
