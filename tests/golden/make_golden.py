@@ -163,6 +163,11 @@ def cases():
     yield "casts_from_f32", lambda s: (s.to(i32), s.to(i64)), (given([1.9, -1.9, 0.5, -0.0, 100.99]),)
     yield "arange_real", lambda: torch.arange(0.5, 2.6, 0.3), ()
     yield "linspace", lambda: torch.linspace(-1, 2, 7), ()
+    # attention
+    yield "masked_fill", lambda s, m: s.masked_fill(m, 1.5), (a, given([True, False, True], torch.bool))
+    yield "attention", F.scaled_dot_product_attention, (real(2, 2, 3, 4), real(2, 2, 5, 4), real(2, 2, 5, 3))
+    yield "attention_causal", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.7), (
+        real(2, 3, 4), real(2, 5, 4), real(2, 5, 4))
 
 
 def write_ops():
