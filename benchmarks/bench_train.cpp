@@ -6,6 +6,8 @@
 #include <memory>
 
 #include "benchmarks/driver.h"
+#include "examples/models/gpt.h"
+#include "examples/models/resnet.h"
 
 namespace {
 
@@ -15,7 +17,7 @@ using bench::Reporter;
 enum class Rule : uint8_t { sgd, adam };
 
 struct Task {
-  Sequential net;
+  std::unique_ptr<Module> net;
   Tensor x, y;
   std::unique_ptr<Loss> loss;
   std::unique_ptr<Optimizer> optimizer;
@@ -29,13 +31,19 @@ Sequential perceptron(const std::vector<int64_t>& widths, Sequential net = Seque
   return net;
 }
 
-Task classifier(Sequential net, const Shape& input, int64_t classes) {
-  return {std::move(net), randn(input), randint(0, classes, {input[0]}),
+template <class Net>
+std::unique_ptr<Module> owned(Net net) {
+  return std::make_unique<Net>(std::move(net));
+}
+
+template <class Net>
+Task classifier(Net net, const Shape& input, int64_t classes) {
+  return {owned(std::move(net)), randn(input), randint(0, classes, {input[0]}),
           std::make_unique<CrossEntropyLoss>(), nullptr};
 }
 
 Task xor_task() {
-  return {Sequential{Linear(2, 8), Tanh(), Linear(8, 1), Sigmoid()},
+  return {owned(Sequential{Linear(2, 8), Tanh(), Linear(8, 1), Sigmoid()}),
           tensor<float>({{0, 0}, {0, 1}, {1, 0}, {1, 1}}), tensor<float>({{0}, {1}, {1}, {0}}),
           std::make_unique<MSELoss>(), nullptr};
 }
@@ -57,6 +65,22 @@ Task lenet5() {
                  MaxPool2d(2),
                  Flatten()};
   return classifier(perceptron({400, 120, 84, 10}, std::move(net)), {64, 1, 28, 28}, 10);
+}
+
+Task mnist_cnn() {
+  return classifier(
+      Sequential{Conv2d(1, 32, 3), ReLU(), Conv2d(32, 64, 3), ReLU(), MaxPool2d(2), Dropout(0.25),
+                 Flatten(), Linear(9216, 128), ReLU(), Dropout(0.5), Linear(128, 10)},
+      {64, 1, 28, 28}, 10);
+}
+
+Task resnet18() { return classifier(models::ResNet18(10), {32, 3, 32, 32}, 10); }
+
+Task gpt() {
+  constexpr int64_t kTokens = 512, kBatch = 8, kLength = 128;
+  models::Gpt net({.tokens = kTokens, .context = kLength, .width = 256, .heads = 8, .layers = 4});
+  return {owned(std::move(net)), randint(0, kTokens, {kBatch, kLength}),
+          randint(0, kTokens, {kBatch * kLength}), std::make_unique<CrossEntropyLoss>(), nullptr};
 }
 
 std::vector<double> measure_backward(const std::function<Tensor()>& objective, const Device& device,
@@ -100,11 +124,11 @@ void train(const std::string& name, Task (*make)(), Rule rule, const Device& dev
   manual_seed(1);
   Task task = make();
   if (rule == Rule::adam)
-    task.optimizer = std::make_unique<Adam>(task.net.parameters(), 1e-3);
+    task.optimizer = std::make_unique<Adam>(task.net->parameters(), 1e-3);
   else
-    task.optimizer = std::make_unique<SGD>(task.net.parameters(), 0.01);
+    task.optimizer = std::make_unique<SGD>(task.net->parameters(), 0.01);
   const auto finish = [&] { device.synchronize(); };
-  const auto objective = [&] { return (*task.loss)(task.net(task.x), task.y); };
+  const auto objective = [&] { return (*task.loss)((*task.net)(task.x), task.y); };
   const auto step = [&] {
     task.optimizer->zero_grad();
     objective().backward();
@@ -112,11 +136,11 @@ void train(const std::string& name, Task (*make)(), Rule rule, const Device& dev
   };
   const auto evaluate = [&] {
     const NoGrad guard;
-    task.net(task.x);
+    (*task.net)(task.x);
   };
 
   double parameters = 0;
-  for (const Tensor& p : task.net.parameters()) parameters += static_cast<double>(p.numel());
+  for (const Tensor& p : task.net->parameters()) parameters += static_cast<double>(p.numel());
   const std::vector<double> steps = bench::measure(step, finish, {.total_seconds = 1.2});
   report.times(name, "step", steps, {{"params", parameters}});
   report.times(name, "forward_eval", bench::measure(evaluate, finish));
@@ -141,5 +165,8 @@ int main(int argc, char** argv) {
        workload("seed_cnn_b32_sgd", seed_cnn, Rule::sgd),
        workload("mlp_large_b128_sgd", large_mlp, Rule::sgd),
        workload("mlp_large_b128_adam", large_mlp, Rule::adam),
-       workload("lenet5_b64_sgd", lenet5, Rule::sgd)});
+       workload("lenet5_b64_sgd", lenet5, Rule::sgd),
+       workload("mnist_cnn_b64_sgd", mnist_cnn, Rule::sgd),
+       workload("resnet18_cifar_b32_sgd", resnet18, Rule::sgd),
+       workload("gpt_4l_d256_t128_b8_adam", gpt, Rule::adam)});
 }

@@ -75,11 +75,11 @@ def main():
             print(f"round {number + 1} of {options.rounds}: {name}", file=sys.stderr)
             collected[name].append([run(command, name, options.threads) for command in [options.ours] + options.peer])
     rows = [row for name in workloads for row in summary(name, collected[name])]
-    print(f"{'workload':22} {'phase':13} {'ours us':>9} {'peer us':>9}  {'peer / ours (spread)':24} {'RSS MiB':>13}  best peer")
+    print(f"{'workload':24} {'phase':13} {'ours us':>9} {'peer us':>9}  {'peer / ours (spread)':24} {'RSS MiB':>13}  best peer")
     for row in rows:
         ratio = f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})"
         rss = f"{row['ours_rss_mb']:.0f} / {row['peer_rss_mb']:.0f}"
-        print(f"{row['workload']:22} {row['phase']:13} {micros(row['ours_s']):>9} {micros(row['best_peer_s']):>9}  {ratio:24} {rss:>13}  {row['best_peer']}")
+        print(f"{row['workload']:24} {row['phase']:13} {micros(row['ours_s']):>9} {micros(row['best_peer_s']):>9}  {ratio:24} {rss:>13}  {row['best_peer']}")
     if options.json:
         with open(options.json, "w") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)

@@ -123,6 +123,8 @@ TEST_P(Safety, AnomalyModeLeavesGoodProgramsAlone) {
   {
     const AnomalyMode mode;
     sum(tanh(square(x))).backward();
+    const Tensor q = ones({3, 2}).requires_grad_();
+    sum(scaled_dot_product_attention(q, q, q, {.causal = true})).backward();
     { const AnomalyMode nested; }
     EXPECT_THROW(log(zeros({1})), AutogradError);
   }

@@ -50,6 +50,9 @@ TEST_P(Errors, Elementwise) {
   t.dtype("where", {"f32"}, [] { where(f({2}), f({2}), f({2})); });
   t.shape("where", {"[2]", "[3]"}, [] { where(b({2}), f({3}), f({3})); });
   t.shape("where", {"[2, 2]", "[3]"}, [] { where(b({2, 2}), f({2, 2}), f({3})); });
+  t.dtype("masked_fill", {"f32"}, [] { masked_fill(f({2}), f({2}), 0); });
+  t.dtype("masked_fill", {"i64"}, [] { masked_fill(i({2}), b({2}), 0.5); });
+  t.shape("masked_fill", {"[2, 3]", "[2]"}, [] { masked_fill(f({2, 3}), b({2}), 0); });
   t.value("clamp", {"2", "1"}, [] { clamp(f({2}), 2, 1); });
   t.value("clamp", {"nan"}, [] { clamp(f({2}), NAN, 1); });
   t.dtype("neg", {"bool"}, [] { neg(b({2})); });

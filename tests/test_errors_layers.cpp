@@ -1,5 +1,7 @@
 // Bad arguments of matrix products, layers, losses, views and indexing. The rules of a row are in
 // error_table.h.
+#include <cmath>
+
 #include "tests/error_table.h"
 
 namespace tinytorch::testing {
@@ -106,6 +108,24 @@ TEST_P(LayerErrors, PoolingNormsAndLosses) {
   t.shape("binary_cross_entropy_with_logits", {"[2]", "[3]"},
           [] { binary_cross_entropy_with_logits(f({2}), f({3})); });
   t.shape("mse_loss", {"[2]", "[3]"}, [] { mse_loss(f({2}), f({3})); });
+}
+
+TEST_P(LayerErrors, Attention) {
+  ErrorTable t(device_);
+  const char* op = "scaled_dot_product_attention";
+  const auto call = [](const Tensor& q, const Tensor& k, const Tensor& v) {
+    return [=] { scaled_dot_product_attention(q, k, v); };
+  };
+  t.shape(op, {"[3]", "[2, 3]"}, call(f({3}), f({2, 3}), f({2, 3})));
+  t.shape(op, {"[2, 3]", "[2, 4]"}, call(f({2, 3}), f({2, 4}), f({2, 3})));
+  t.shape(op, {"[5, 3]", "[4, 3]"}, call(f({2, 3}), f({5, 3}), f({4, 3})));
+  t.shape(op, {"[2, 4, 3]", "[3, 4, 3]"}, call(f({2, 4, 3}), f({3, 4, 3}), f({2, 4, 3})));
+  t.shape(op, {"[3, 4, 3]"}, call(f({2, 4, 3}), f({2, 4, 3}), f({3, 4, 3})));
+  t.dtype(op, {"f32", "f64"}, call(f({2, 3}), f({2, 3}), d({2, 3})));
+  t.dtype(op, {"i64"}, call(i({2, 3}), i({2, 3}), i({2, 3})));
+  t.value(op, {"inf"}, [] {
+    scaled_dot_product_attention(f({2, 3}), f({2, 3}), f({2, 3}), {.scale = INFINITY});
+  });
 }
 
 TEST_P(LayerErrors, Views) {

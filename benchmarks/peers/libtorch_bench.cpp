@@ -38,6 +38,97 @@ std::vector<double> measure(F&& f, double total = 0.6) {
   return bench::measure(f, [] {}, {.total_seconds = total});
 }
 
+using Conv = nn::Conv2dOptions;
+
+struct ResidualBlockImpl : nn::Module {
+  ResidualBlockImpl(int64_t in, int64_t out, int64_t stride)
+      : conv1(register_module("conv1",
+                              nn::Conv2d(Conv(in, out, 3).stride(stride).padding(1).bias(false)))),
+        conv2(register_module("conv2", nn::Conv2d(Conv(out, out, 3).padding(1).bias(false)))),
+        norm1(register_module("norm1", nn::BatchNorm2d(out))),
+        norm2(register_module("norm2", nn::BatchNorm2d(out))) {
+    if (in == out && stride == 1) return;
+    const Conv projection = Conv(in, out, 1).stride(stride).bias(false);
+    shortcut =
+        register_module("shortcut", nn::Sequential(nn::Conv2d(projection), nn::BatchNorm2d(out)));
+  }
+  Tensor forward(const Tensor& x) {
+    const Tensor h = norm2(conv2(norm1(conv1(x)).relu()));
+    return (h + (shortcut.is_empty() ? x : shortcut->forward(x))).relu();
+  }
+
+  nn::Conv2d conv1, conv2;
+  nn::BatchNorm2d norm1, norm2;
+  nn::Sequential shortcut{nullptr};
+};
+TORCH_MODULE(ResidualBlock);
+
+nn::Sequential resnet18() {
+  nn::Sequential net(nn::Conv2d(Conv(3, 64, 3).padding(1).bias(false)), nn::BatchNorm2d(64),
+                     nn::ReLU());
+  int64_t in = 64;
+  for (const int64_t out : {64, 128, 256, 512}) {
+    net->push_back(ResidualBlock(in, out, in == out ? 1 : 2));
+    net->push_back(ResidualBlock(out, out, 1));
+    in = out;
+  }
+  net->push_back(nn::AdaptiveAvgPool2d(1));
+  net->push_back(nn::Flatten());
+  net->push_back(nn::Linear(512, 10));
+  return net;
+}
+
+constexpr int64_t kTokens = 512, kLength = 128, kWidth = 256, kHeads = 8, kLayers = 4;
+
+struct TransformerBlockImpl : nn::Module {
+  TransformerBlockImpl()
+      : qkv(register_module("qkv", nn::Linear(kWidth, 3 * kWidth))),
+        out(register_module("out", nn::Linear(kWidth, kWidth))),
+        norm1(register_module("norm1", nn::LayerNorm(nn::LayerNormOptions({kWidth})))),
+        norm2(register_module("norm2", nn::LayerNorm(nn::LayerNormOptions({kWidth})))),
+        perceptron(
+            register_module("perceptron", nn::Sequential(nn::Linear(kWidth, 4 * kWidth), nn::GELU(),
+                                                         nn::Linear(4 * kWidth, kWidth)))) {}
+  Tensor attention(const Tensor& x) {
+    const int64_t batch = x.size(0), length = x.size(1);
+    std::vector<Tensor> parts = qkv(x).split(kWidth, -1);
+    for (Tensor& t : parts) t = t.reshape({batch, length, kHeads, kWidth / kHeads}).transpose(1, 2);
+    const Tensor seen =
+        at::scaled_dot_product_attention(parts[0], parts[1], parts[2], {}, 0.0, true);
+    return out(seen.transpose(1, 2).reshape({batch, length, kWidth}));
+  }
+  Tensor forward(const Tensor& x) {
+    const Tensor y = x + attention(norm1(x));
+    return y + perceptron->forward(norm2(y));
+  }
+
+  nn::Linear qkv, out;
+  nn::LayerNorm norm1, norm2;
+  nn::Sequential perceptron;
+};
+TORCH_MODULE(TransformerBlock);
+
+struct GptImpl : nn::Module {
+  GptImpl()
+      : token(register_module("token", nn::Embedding(kTokens, kWidth))),
+        place(register_module("place", nn::Embedding(kLength, kWidth))),
+        blocks(register_module("blocks", nn::Sequential())),
+        norm(register_module("norm", nn::LayerNorm(nn::LayerNormOptions({kWidth})))),
+        head(register_module("head", nn::Linear(nn::LinearOptions(kWidth, kTokens).bias(false)))) {
+    for (int64_t i = 0; i < kLayers; ++i) blocks->push_back(TransformerBlock());
+  }
+  Tensor forward(const Tensor& index) {
+    const Tensor x = token(index) + place(torch::arange(index.size(1)));
+    return head(norm(blocks->forward(x))).flatten(0, 1);
+  }
+
+  nn::Embedding token, place;
+  nn::Sequential blocks;
+  nn::LayerNorm norm;
+  nn::Linear head;
+};
+TORCH_MODULE(Gpt);
+
 struct Task {
   nn::Sequential model;
   Tensor x, y;
@@ -70,17 +161,26 @@ Task make(const std::string& name) {
             true};
   }
   if (name.starts_with("seed_cnn")) {
-    nn::Sequential net(nn::Conv2d(nn::Conv2dOptions(1, 8, 3)), nn::ReLU(), nn::MaxPool2d(2),
-                       nn::Conv2d(nn::Conv2dOptions(8, 16, 2)), nn::ReLU(), nn::Flatten(),
-                       nn::Linear(64, 3));
+    nn::Sequential net(nn::Conv2d(Conv(1, 8, 3)), nn::ReLU(), nn::MaxPool2d(2),
+                       nn::Conv2d(Conv(8, 16, 2)), nn::ReLU(), nn::Flatten(), nn::Linear(64, 3));
     return {net, torch::randn({32, 1, 8, 8}), classes(32, 3), false};
   }
   if (name.starts_with("mlp_large"))
     return {perceptron({512, 1024, 512, 256, 10}), torch::randn({128, 512}), classes(128, 10),
             false};
-  nn::Sequential net(nn::Conv2d(nn::Conv2dOptions(1, 6, 5).padding(2)), nn::ReLU(),
-                     nn::MaxPool2d(2), nn::Conv2d(nn::Conv2dOptions(6, 16, 5)), nn::ReLU(),
-                     nn::MaxPool2d(2), nn::Flatten());
+  if (name.starts_with("mnist_cnn")) {
+    nn::Sequential net(nn::Conv2d(Conv(1, 32, 3)), nn::ReLU(), nn::Conv2d(Conv(32, 64, 3)),
+                       nn::ReLU(), nn::MaxPool2d(2), nn::Dropout(0.25), nn::Flatten(),
+                       nn::Linear(9216, 128), nn::ReLU(), nn::Dropout(0.5), nn::Linear(128, 10));
+    return {net, torch::randn({64, 1, 28, 28}), classes(64, 10), false};
+  }
+  if (name.starts_with("resnet18"))
+    return {resnet18(), torch::randn({32, 3, 32, 32}), classes(32, 10), false};
+  if (name.starts_with("gpt"))
+    return {nn::Sequential(Gpt()), torch::randint(0, kTokens, {8, kLength}, torch::kInt64),
+            classes(8 * kLength, kTokens), false};
+  nn::Sequential net(nn::Conv2d(Conv(1, 6, 5).padding(2)), nn::ReLU(), nn::MaxPool2d(2),
+                     nn::Conv2d(Conv(6, 16, 5)), nn::ReLU(), nn::MaxPool2d(2), nn::Flatten());
   return {perceptron({400, 120, 84, 10}, net), torch::randn({64, 1, 28, 28}), classes(64, 10),
           false};
 }
@@ -133,8 +233,10 @@ int main(int argc, char** argv) {
     if (!std::strcmp(argv[i], "--only")) only = argv[i + 1];
   }
   at::set_num_threads(threads);
-  for (const std::string name : {"xor_sgd", "xor_adam", "seed_cnn_b32_sgd", "mlp_large_b128_sgd",
-                                 "mlp_large_b128_adam", "lenet5_b64_sgd", "add_4", "add_4_grad"}) {
+  for (const std::string name :
+       {"xor_sgd", "xor_adam", "seed_cnn_b32_sgd", "mlp_large_b128_sgd", "mlp_large_b128_adam",
+        "lenet5_b64_sgd", "mnist_cnn_b64_sgd", "resnet18_cifar_b32_sgd", "gpt_4l_d256_t128_b8_adam",
+        "add_4", "add_4_grad"}) {
     std::stringstream prefixes(only);
     bool wanted = only.empty();
     for (std::string prefix; std::getline(prefixes, prefix, ',');)

@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 
 TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(8 << 30), "MALLOC_TOP_PAD_": str(64 << 20), "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -77,6 +78,74 @@ def perceptron(nn, *widths):
     return nn.Sequential(*layers[:-1])
 
 
+def residual_block(nn, fan_in, fan_out, stride):
+    """Two convolutions with a way around them, as in examples/models/resnet.h."""
+
+    class ResidualBlock(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1 = nn.Conv2d(fan_in, fan_out, 3, stride, padding=1, bias=False)
+            self.norm1 = nn.BatchNorm2d(fan_out)
+            self.conv2 = nn.Conv2d(fan_out, fan_out, 3, padding=1, bias=False)
+            self.norm2 = nn.BatchNorm2d(fan_out)
+            self.shortcut = nn.Sequential()
+            if stride > 1 or fan_in != fan_out:
+                self.shortcut = nn.Sequential(nn.Conv2d(fan_in, fan_out, 1, stride, bias=False), nn.BatchNorm2d(fan_out))
+
+        def forward(self, x):
+            h = self.norm1(self.conv1(x)).relu()
+            return (self.norm2(self.conv2(h)) + self.shortcut(x)).relu()
+
+    return ResidualBlock()
+
+
+def resnet18(nn, classes=10):
+    stem = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+    shapes = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1)]
+    blocks = nn.Sequential(*[residual_block(nn, *shape) for shape in shapes])
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes))
+    return nn.Sequential(OrderedDict(stem=stem, blocks=blocks, head=head))
+
+
+def gpt(torch, tokens=512, context=128, width=256, heads=8, layers=4):
+    """The net of examples/models/gpt.h. PyTorch's attention is one fused kernel here, which beats its own composition of products."""
+    nn = torch.nn
+
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+        def forward(self, x):
+            batch, length, _ = x.shape
+            q, k, v = (t.reshape(batch, length, heads, -1).transpose(1, 2) for t in self.qkv(x).split(width, -1))
+            seen = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            return self.out(seen.transpose(1, 2).reshape(batch, length, width))
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm1, self.attention, self.norm2 = nn.LayerNorm(width), Attention(), nn.LayerNorm(width)
+            self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+        def forward(self, x):
+            x = x + self.attention(self.norm1(x))
+            return x + self.perceptron(self.norm2(x))
+
+    class Gpt(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token, self.place = nn.Embedding(tokens, width), nn.Embedding(context, width)
+            self.blocks = nn.Sequential(*[Block() for _ in range(layers)])
+            self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, tokens, bias=False)
+
+        def forward(self, index):
+            x = self.token(index) + self.place(torch.arange(index.shape[1]))
+            return self.head(self.norm(self.blocks(x))).flatten(0, 1)
+
+    return Gpt()
+
+
 def build(torch, name):
     """Model, inputs, targets, loss and optimizer of a training workload."""
     nn, functional = torch.nn, torch.nn.functional
@@ -93,6 +162,16 @@ def build(torch, name):
     elif name.startswith("mlp_large"):
         model = perceptron(nn, 512, 1024, 512, 256, 10)
         x, y, loss = torch.randn(128, 512), labels(128), functional.cross_entropy
+    elif name.startswith("mnist_cnn"):
+        model = nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25), nn.Flatten(),
+                              nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10))
+        x, y, loss = torch.randn(64, 1, 28, 28), labels(64), functional.cross_entropy
+    elif name.startswith("resnet18"):
+        model = resnet18(nn)
+        x, y, loss = torch.randn(32, 3, 32, 32), labels(32), functional.cross_entropy
+    elif name.startswith("gpt"):
+        model = gpt(torch)
+        x, y, loss = torch.randint(0, 512, (8, 128)), labels(8 * 128, 512), functional.cross_entropy
     else:
         features = [nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
         model = nn.Sequential(*features, *perceptron(nn, 400, 120, 84, 10))
@@ -149,7 +228,8 @@ def add_4_grad(torch, report):
     report.times("add_4_grad", "op", seconds_per_call(lambda: a + b))
 
 
-TRAINING = ["xor_sgd", "xor_adam", "seed_cnn_b32_sgd", "mlp_large_b128_sgd", "mlp_large_b128_adam", "lenet5_b64_sgd"]
+TRAINING = ["xor_sgd", "xor_adam", "seed_cnn_b32_sgd", "mlp_large_b128_sgd", "mlp_large_b128_adam", "lenet5_b64_sgd",
+            "mnist_cnn_b64_sgd", "resnet18_cifar_b32_sgd", "gpt_4l_d256_t128_b8_adam"]
 OPS = {"add_4": add_4, "add_4_grad": add_4_grad}
 
 

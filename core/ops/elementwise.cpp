@@ -144,9 +144,20 @@ Tensor where(const Tensor& condition, const Tensor& x, const Tensor& y) {
   launch<rows::where>("where", device_of(a), m[0], m[1], m[2], m[3]);
   if (!recording(a, b)) return out;
   return attach(out, "where", {a, b}, [c = Saved(condition)](const Tensor& g, Needs need) {
-    return Grads{need[0] ? where(c(), g, zeros_like(g)) : Tensor(),
-                 need[1] ? where(c(), zeros_like(g), g) : Tensor()};
+    const Tensor zero = zeros({}, {.dtype = g.dtype(), .device = g.device()});
+    return Grads{need[0] ? where(c(), g, zero) : Tensor(),
+                 need[1] ? where(c(), zero, g) : Tensor()};
   });
+}
+Tensor masked_fill(const Tensor& a, const Tensor& mask, Scalar value) {
+  check_defined("masked_fill", a);
+  check_defined("masked_fill", mask);
+  check_device("masked_fill", a, mask);
+  if (view_of(mask).dtype != Dtype::bool_) throw_dtype("masked_fill", view_of(mask), "a bool mask");
+  if (value.is_floating() && !is_floating(view_of(a).dtype))
+    throw_dtype("masked_fill", view_of(a), "a floating dtype, or an integer to fill in");
+  broadcast_shape("masked_fill", a, mask);  // so that an error has this op's name
+  return where(mask, full({}, value, {.dtype = a.dtype(), .device = a.device()}), a);
 }
 
 // ---- derivatives as ops

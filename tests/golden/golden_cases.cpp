@@ -177,6 +177,16 @@ void add_indexing(Cases& c) {
   c["linspace"] = [](const Tensors&) { return Tensors{linspace(-1, 2, 7)}; };
 }
 
+void add_attention(Cases& c) {
+  c["masked_fill"] = two([](const Tensor& s, const Tensor& m) { return masked_fill(s, m, 1.5); });
+  c["attention"] = [](const Tensors& t) {
+    return Tensors{scaled_dot_product_attention(t[0], t[1], t[2])};
+  };
+  c["attention_causal"] = [](const Tensors& t) {
+    return Tensors{scaled_dot_product_attention(t[0], t[1], t[2], {.causal = true, .scale = 0.7})};
+  };
+}
+
 }  // namespace
 
 const std::map<std::string, GoldenCase>& golden_cases() {
@@ -187,6 +197,7 @@ const std::map<std::string, GoldenCase>& golden_cases() {
     add_layers(c);
     add_losses(c);
     add_indexing(c);
+    add_attention(c);
     return c;
   }();
   return all;

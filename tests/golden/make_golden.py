@@ -173,6 +173,11 @@ def cases():
     yield "layer_norm_far", lambda t, w, v: F.layer_norm(t, (4,), w, v), (far.detach().double().requires_grad_(), weight.detach().double().requires_grad_(), bias.detach().double().requires_grad_())
     for n, size in {"divides": (5, 3), "one": (1, 1), "uneven": (3, 4), "larger": (7, 8), "mixed": (2, 4)}.items():
         yield "adaptive_avg_pool2d_" + n, lambda t, s=size: F.adaptive_avg_pool2d(t, s), (image,)
+    # attention
+    yield "masked_fill", lambda s, m: s.masked_fill(m, 1.5), (a, given([True, False, True], torch.bool))
+    yield "attention", F.scaled_dot_product_attention, (real(2, 2, 3, 4), real(2, 2, 5, 4), real(2, 2, 5, 3))
+    yield "attention_causal", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.7), (
+        real(2, 3, 4), real(2, 5, 4), real(2, 5, 4))
 
 
 def write_ops():

@@ -20,7 +20,7 @@ struct Row {
 };
 
 // A broadcast of two arrays by plain index arithmetic.
-Oracle broadcast_oracle(double (*f)(double, double)) {
+Oracle broadcast_oracle(const std::function<double(double, double)>& f) {
   if (!f) return {};
   return [f](const std::vector<HostArray>& in) {
     const Shape &a = in[0].shape, &b = in[1].shape;
@@ -240,6 +240,34 @@ Cases binary_cases() {
   put_where("promotes", bools({5}), ints({5}, -9, 9), real({5}), false);
   put_where("empty", bools({0}), real({0}), real({0}), false);
   put_where("bench", bools({64, 1024}), real({64, 1024}), real({64, 1024}), false);
+
+  const auto put_fill = [&](const std::string& variant, const Input& a, const Input& mask,
+                            Scalar value, bool grad) {
+    cases.push_back(
+        {.op = "masked_fill",
+         .variant = variant,
+         .inputs = {a, mask},
+         .run = [value](const Tensors& t) { return Tensors{masked_fill(t[0], t[1], value)}; },
+         .tolerance = is,
+         .oracle = broadcast_oracle(
+             [v = value.to_double()](double a, double hidden) { return hidden ? v : a; }),
+         .differentiable = grad,
+         .bench = variant == "bench"});
+  };
+  put_fill("same", real({3, 4}), bools({3, 4}), 1.5, true);
+  put_fill("mask_broadcasts", real({2, 3, 4}), bools({3, 4}), -7, true);
+  put_fill("tensor_broadcasts", real({4}), bools({3, 4}), 0.25, true);
+  put_fill("rank0", real({}), bools({}), 2, true);
+  put_fill("infinity", real({3, 4}), bools({3, 4}), -INFINITY, false);
+  for (Layout l : all_layouts())
+    put_fill(std::string("layout_") + name_of(l), real({3, 4}).laid(l), bools({3, 4}).laid(l), 0.5,
+             true);
+  put_fill("hides_hostile", hostile(), bools({29}), 0.0, false);
+  put_fill("f64", real({5}).as(Dtype::f64), bools({5}), 0.125, true);
+  put_fill("ints", ints({5}, -9, 9), bools({5}), 77, false);
+  put_fill("bools", bools({5}), bools({5}), true, false);
+  put_fill("empty", real({0, 4}), bools({4}), 1, false);
+  put_fill("bench", real({64, 1024}), bools({64, 1024}), 1.5, false);
   return cases;
 }
 

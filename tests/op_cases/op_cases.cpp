@@ -211,8 +211,8 @@ const std::vector<OpCase>& op_cases() {
     std::vector<OpCase> cases;
     for (Cases (*family)() :
          {unary_cases, binary_cases, compare_cases, in_place_cases, reduce_cases, matmul_cases,
-          conv_cases, pool_cases, norm_cases, softmax_cases, loss_cases, view_cases, index_cases,
-          create_cases, random_cases})
+          conv_cases, pool_cases, norm_cases, softmax_cases, attention_cases, loss_cases,
+          view_cases, index_cases, create_cases, random_cases})
       for (OpCase& c : family()) cases.push_back(std::move(c));
     return cases;
   }();

@@ -133,6 +133,7 @@ Cases conv_cases();
 Cases pool_cases();
 Cases norm_cases();
 Cases softmax_cases();
+Cases attention_cases();
 Cases loss_cases();
 Cases view_cases();
 Cases index_cases();

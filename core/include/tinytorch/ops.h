@@ -1,6 +1,7 @@
 // All ops. Each family has a header of its own.
 #pragma once
 
+#include <tinytorch/ops/attention.h>
 #include <tinytorch/ops/conv.h>
 #include <tinytorch/ops/create.h>
 #include <tinytorch/ops/elementwise.h>

@@ -72,6 +72,8 @@ TT_API Tensor logical_or(const Tensor& a, const Tensor& b);
 
 TT_API Tensor where(const Tensor& condition, const Tensor& a,
                     const Tensor& b);  // condition is bool
+// value where mask (bool) is true, else a; of a's dtype. DtypeError for a real value in integers.
+TT_API Tensor masked_fill(const Tensor& a, const Tensor& mask, Scalar value);
 
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
