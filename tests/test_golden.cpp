@@ -75,7 +75,7 @@ void expect_close(const Tensor& got, const Recorded& want, const std::string& wh
       EXPECT_TRUE(std::isnan(w) ? std::isnan(g[i]) : g[i] == w)
           << what << ", element " << i << ": " << g[i] << ", not " << w;
     } else {
-      EXPECT_NEAR(g[i], w, 4e-6 * std::fabs(w) + 1e-6 * largest) << what << ", element " << i;
+      EXPECT_NEAR(g[i], w, 4e-6 * std::fabs(w) + 2e-6 * largest) << what << ", element " << i;
     }
   }
 }
