@@ -139,7 +139,8 @@ Backend* load_plugin(const std::string& name, Unusable& why_not) {
     return nullptr;
   }
   if (b.view != ours.view || b.table != ours.table || b.context != ours.context ||
-      b.info != ours.info || b.event != ours.event || b.stats != ours.stats) {
+      b.info != ours.info || b.event != ours.event || b.stats != ours.stats ||
+      b.others != ours.others) {
     why_not = wrong_spi(file, "the sizes of the interface's structs differ");
     return nullptr;
   }

@@ -200,6 +200,11 @@ struct SpiBuild {
       "gxx-abi-" TT_STRING(__GXX_ABI_VERSION) "-cxx11-" TT_STRING(_GLIBCXX_USE_CXX11_ABI);
   size_t view = sizeof(View), table = sizeof(KernelTable), context = sizeof(KernelContext),
          info = sizeof(DeviceInfo), event = sizeof(Event), stats = sizeof(MemoryStats);
+  size_t others = sizeof(Block) + sizeof(ErrorWord) + sizeof(Unusable) + sizeof(ViewList) +
+                  sizeof(UnaryParams) + sizeof(ReduceParams) + sizeof(MatmulParams) +
+                  sizeof(Conv2dParams) + sizeof(Pool2dParams) + sizeof(RampParams) +
+                  sizeof(RandomParams) + sizeof(LossParams) + sizeof(BatchNormParams) +
+                  sizeof(LayerNormParams) + sizeof(SgdParams) + sizeof(AdamParams);
 };
 
 struct BackendPlugin {
