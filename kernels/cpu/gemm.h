@@ -52,8 +52,8 @@ struct RowPanels {
   TT_INLINE int64_t begin(int64_t i) const { return i * rows / count; }
 };
 
-// Packs op(A) for all k: block after block of k, in each panel after panel. Needs m k elements.
-// Panels [first, last) only.
+// Packs panels [first, last) of op(A) for all k: block after block of k, in each panel after panel.
+// All panels need m k elements.
 template <class T>
 void pack_rows(const Gemm<T>& g, const RowPanels& panels, int64_t first, int64_t last, T* out);
 

@@ -23,35 +23,26 @@ void apply_activation(Activation act, T* c, int64_t ldc, int64_t rows, int64_t c
 
 template <class T>
 void pack_rows(const Gemm<T>& g, const RowPanels& panels, int64_t first, int64_t last, T* out) {
-  const int64_t kc = k_block(g.k);
+  const int64_t kc = k_block(g.k), row = panels.begin(first);
   for (int64_t p0 = 0; p0 < g.k; p0 += kc) {
     const int64_t kb = smaller(kc, g.k - p0);
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t row = panels.begin(i), height = panels.begin(i + 1) - row;
-      T* to = out + panels.rows * p0 + row * kb;
-      if (g.ta) {
-        pack_copied(g.a + p0 * g.lda + row, g.lda, kb, height, height, to, height);
-      } else {
-        pack_transposed(g.a + row * g.lda + p0, g.lda, kb, height, height, to, height);
-      }
-    }
+    pack_row_block(g, panels, first, last, p0, kb, out + panels.rows * p0 + row * kb);
   }
 }
 
-// All of it on this thread, operands where they are; only a block of B may be copied, to `b_block`.
+// All of it on this thread, A where it is; only a block of B may be copied.
 template <class T>
 TT_INLINE void own_gemm_here(const Gemm<T>& g, const OwnPlan<T>& plan, T* b_block) {
-  const RowPanels rows(g.m);
-  const OwnTask<T> task{g, plan, rows, 0, nullptr};
+  const OwnTask<T> task{g, plan, RowPanels(g.m), nullptr, nullptr, b_block};
   for (int64_t c0 = 0; c0 < g.n; c0 += plan.block_cols)
-    task.run(0, rows.count, c0, smaller(g.n, c0 + plan.block_cols), b_block);
+    task.run(0, task.rows.count, c0, smaller(g.n, c0 + plan.block_cols));
 }
 
 template <class T>
 void own_gemm(KernelContext& context, const Gemm<T>& g) {
   const OwnPlan<T> plan(g);
   const int64_t tasks = plan.col_tasks * plan.row_tasks, b_elements = plan.b_elements(g.k);
-  if (!plan.pack_a && tasks == 1) {
+  if (plan.a == PackA::none && tasks == 1) {
     constexpr int64_t kOnStack = 4096 / static_cast<int64_t>(sizeof(T));
     if (b_elements <= kOnStack) {
       alignas(kVecBytes) T b_block[kOnStack];
@@ -62,35 +53,28 @@ void own_gemm(KernelContext& context, const Gemm<T>& g) {
     own_gemm_here(g, plan, scratch.as<T>());
     return;
   }
-  const int64_t panels = RowPanels(g.m).count, chunks = ceil_div(panels, plan.chunk_panels);
+  const RowPanels rows(g.m);
   const int slots = static_cast<int>(smaller<int64_t>(tasks, cpu::slot_count()));
-  const int64_t chunk_rows = smaller(g.m, ceil_div(panels, chunks) * kTileRows);
-  const int64_t a_elements = plan.pack_a ? (chunk_rows * g.k + 63) / 64 * 64 : 0;
-  Workspace scratch(context, static_cast<size_t>(a_elements + slots * b_elements) * sizeof(T));
-  T *const packed = plan.pack_a ? scratch.as<T>() : nullptr, *const b_blocks =
-                                                                 scratch.as<T>() + a_elements;
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const int64_t row0 = task_begin(g.m, chunk, chunks), row1 = task_begin(g.m, chunk + 1, chunks);
-    const RowPanels rows(row1 - row0);
-    if (packed) {
-      Gemm<T> part = g;
-      part.m = rows.rows;
-      part.a = g.ta ? g.a + row0 : g.a + row0 * g.lda;
-      const int64_t pack_tasks =
-          tasks_for(rows.rows * g.k * static_cast<int64_t>(sizeof(T)), kGrainBytes, rows.count);
-      parallel_for(context, pack_tasks, [&](int64_t task) {
-        pack_rows(part, rows, task_begin(rows.count, task, pack_tasks),
-                  task_begin(rows.count, task + 1, pack_tasks), packed);
-      });
-    }
-    const OwnTask<T> task{g, plan, rows, row0, packed};
-    parallel_for_slots(context, tasks, slots, [&](int64_t index, int slot) {
-      const int64_t c = index / plan.row_tasks, r = index % plan.row_tasks;
-      task.run(task_begin(rows.count, r, plan.row_tasks),
-               task_begin(rows.count, r + 1, plan.row_tasks), c * plan.block_cols,
-               smaller(g.n, (c + 1) * plan.block_cols), b_blocks + slot * b_elements);
+  const int64_t shared = plan.a == PackA::once ? (g.m * g.k + 63) / 64 * 64 : 0,
+                own = plan.a_elements(g.k), slot_elements = own + b_elements;
+  Workspace scratch(context, static_cast<size_t>(shared + slots * slot_elements) * sizeof(T));
+  T *const packed = shared ? scratch.as<T>() : nullptr, *const slot_data = scratch.as<T>() + shared;
+  if (packed) {
+    const int64_t pack_tasks =
+        tasks_for(g.m * g.k * static_cast<int64_t>(sizeof(T)), kGrainBytes, rows.count);
+    parallel_for(context, pack_tasks, [&](int64_t task) {
+      pack_rows(g, rows, task_begin(rows.count, task, pack_tasks),
+                task_begin(rows.count, task + 1, pack_tasks), packed);
     });
   }
+  parallel_for_slots(context, tasks, slots, [&](int64_t index, int slot) {
+    T* const data = slot_data + slot * slot_elements;
+    const OwnTask<T> task{g, plan, rows, packed, own ? data : nullptr, data + own};
+    const int64_t c = index / plan.row_tasks, r = index % plan.row_tasks;
+    task.run(task_begin(rows.count, r, plan.row_tasks),
+             task_begin(rows.count, r + 1, plan.row_tasks), c * plan.block_cols,
+             smaller(g.n, (c + 1) * plan.block_cols));
+  });
 }
 
 // A row or column stored as a matrix of one column or row is both.

@@ -150,6 +150,8 @@ TT_INLINE void pack_transposed(const T* in, int64_t in_row, int64_t k, int64_t c
   }
 }
 
+constexpr int64_t kCopiedRows = 8;  // rows copied to one panel before the next
+
 // out[p out_step + j] = in[p in_row + j] for j < count.
 template <class T>
 TT_INLINE void pack_copied(const T* in, int64_t in_row, int64_t k, int64_t count, int64_t width,
@@ -159,6 +161,8 @@ TT_INLINE void pack_copied(const T* in, int64_t in_row, int64_t k, int64_t count
     for (int64_t p = 0; p < k; ++p, in += in_row, out += out_step) {
       store(out, load(in));
       store(out + kW, load(in + kW));
+      __builtin_prefetch(in + kCopiedRows * in_row);
+      __builtin_prefetch(in + kCopiedRows * in_row + kW);
     }
     return;
   }
@@ -170,8 +174,26 @@ TT_INLINE void pack_copied(const T* in, int64_t in_row, int64_t k, int64_t count
     const Lanes<T> valid(n), stored(room);
     const T* from = in + j0;
     T* to = out + j0;
-    for (int64_t p = 0; p < k; ++p, from += in_row, to += out_step)
+    for (int64_t p = 0; p < k; ++p, from += in_row, to += out_step) {
       store_lanes(to, load_lanes(from, valid), stored);
+      __builtin_prefetch(from + kCopiedRows * in_row);
+    }
+  }
+}
+
+// The same for panels side by side: panel i holds columns [begin(i), begin(i + 1)) of `in`, its
+// rows `width(i)` wide from out + begin(i) k. Reads run along the rows: one panel after another
+// would touch a page of memory for every few bytes.
+template <class T, class Begin, class Width>
+TT_INLINE void pack_copied_panels(const T* in, int64_t in_row, int64_t k, int64_t panels,
+                                  const Begin& begin, const Width& width, T* out) {
+  for (int64_t p = 0; p < k; p += kCopiedRows) {
+    const int64_t rows = k - p < kCopiedRows ? k - p : kCopiedRows;
+    for (int64_t i = 0; i < panels; ++i) {
+      const int64_t column = begin(i), step = width(i);
+      pack_copied(in + p * in_row + column, in_row, rows, begin(i + 1) - column, step,
+                  out + column * k + p * step, step);
+    }
   }
 }
 

@@ -154,6 +154,8 @@ TT_INLINE void write_tile(const Tile<T>& t, Vec<T> (&sum)[R][NV]) {
   }
 }
 
+constexpr int kAhead = 128;  // steps of k for which packed A is fetched early
+
 template <class T, int R, int NV, TileReads kReads>
 void tile(const Tile<T>& t) {
   using V = Vec<T>;
@@ -189,6 +191,8 @@ void tile(const Tile<T>& t) {
       const V av = splat(kPacked ? a[0][i] : a[i / 3 % kGroups][(i % 3) * a_row]);
       TT_UNROLL for (int j = 0; j < NV; ++j) sum[i][j] += av * bv[j];
     }
+    // The hardware's prefetcher stops at the end of a page.
+    if constexpr (kReads == TileReads::packed) __builtin_prefetch(a[0] + kAhead * R);
     TT_UNROLL for (int g = 0; g < kGroups; ++g) a[g] += a_step;
     if constexpr (!kIndirect) b += b_step;
   }
