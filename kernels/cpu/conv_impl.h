@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/conv.h"
 #include "kernels/cpu/conv_engine.h"
+#include "kernels/cpu/conv_images.h"
 #include "kernels/cpu/conv_weight.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -58,44 +59,63 @@ void conv_forward(KernelContext& context, const ConvShape& s, const T* x, const 
   int64_t* tap = scratch.as<int64_t>();
   T* packed = reinterpret_cast<T*>(scratch.as<char>() + tap_bytes);
   Correlation<T> c = forward_correlation(s, x, tap, tap + taps);
-  pack_all(context, s.groups, c.rows, k, packed, [&](int64_t group, int64_t panel, T* to) {
-    const Gemm<T> a{c.rows, 0, k, w + group * c.rows * k, k, nullptr, 0, nullptr, 0};
-    pack_rows(a, RowPanels(c.rows), panel, panel + 1, to);
-  });
   c.packed = packed;
   c.bias = bias;
   c.out = out;
   c.out_step = 1;
   c.out_row = s.out[1];
   c.out_channel = s.out[0] * s.out[1];
+  if (suits_images(c)) {
+    pack_for_images(
+        context, c, packed,
+        [&](int64_t group, int64_t row, int64_t height, int64_t channel, T* to, int64_t step) {
+          pack_transposed(w + (group * c.rows + row) * k + channel * taps, k, taps, height, height,
+                          to, step);
+        });
+    return correlate_images(context, c);
+  }
+  pack_all(context, s.groups, c.rows, k, packed, [&](int64_t group, int64_t panel, T* to) {
+    const Gemm<T> a{c.rows, 0, k, w + group * c.rows * k, k, nullptr, 0, nullptr, 0};
+    pack_rows(a, RowPanels(c.rows), panel, panel + 1, to);
+  });
   correlate(context, c);
 }
 
 // Input positions r, r + stride, ... of one axis see only the taps i with r + padding - i dilation
-// divisible by the stride, and see g at unit steps through them.
+// divisible by the stride, and see g at unit steps through them; in rising order of position.
 struct PhaseAxis {
   int64_t out, before, taps, reach;
 };
 TT_INLINE PhaseAxis phase_axis(const ConvShape& s, int axis, int64_t r, int64_t* tap,
                                int64_t* index) {
   PhaseAxis a{ceil_div(s.in[axis] - r, s.stride[axis]), 0, 0, 0};
-  for (int64_t i = 0; i < s.kernel[axis]; ++i) {
+  for (int64_t i = s.kernel[axis]; i-- > 0;) {
     const int64_t at = r + s.padding[axis] - i * s.dilation[axis];
     if (at % s.stride[axis]) continue;
     tap[a.taps] = at / s.stride[axis];
     index[a.taps++] = i;
   }
-  int64_t least = 0;
-  for (int64_t t = 0; t < a.taps; ++t) least = t == 0 ? tap[0] : smaller(least, tap[t]);
-  for (int64_t t = 0; t < a.taps; ++t) {
-    tap[t] -= least;
-    a.reach = larger(a.reach, tap[t]);
-  }
-  a.before = -least;
+  if (a.taps == 0) return a;
+  a.before = -tap[0];
+  a.reach = tap[a.taps - 1] - tap[0];
+  for (int64_t t = a.taps; t-- > 0;) tap[t] -= tap[0];
   return a;
 }
 
-// A of the gradient of the input: A[channel][row taps + t] = w[row][channel][index[t]].
+// Taps [first, first + n) of one input channel of A of the gradient of the input:
+// A[channel][row taps + t] = w[row][channel][index[t]], where `from` is w[row][channel].
+template <class T>
+TT_INLINE void pack_turned_taps(const T* from, int64_t all, const int64_t* index, int64_t taps,
+                                int64_t first, int64_t n, int64_t height, T* to, int64_t step) {
+  if (taps == all) {  // index[t] is all - 1 - t
+    pack_transposed(from + all - first - n, all, n, height, height, to + (n - 1) * step, -step);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < height; ++j) to[i * step + j] = from[j * all + index[first + i]];
+  }
+}
+
 template <class T>
 TT_INLINE void pack_turned(const ConvShape& s, const T* w, const int64_t* index, int64_t taps,
                            int64_t panel, T* to) {
@@ -109,13 +129,7 @@ TT_INLINE void pack_turned(const ConvShape& s, const T* w, const int64_t* index,
     for (int64_t p = p0; p < p0 + kb;) {
       const int64_t row = p / taps, t = p % taps, n = smaller(taps - t, p0 + kb - p);
       const T* from = w + (row * s.in_channels + channel) * all;
-      if (taps == all) {
-        pack_transposed(from + t, all, n, height, height, at, height);
-      } else {
-        for (int64_t i = 0; i < n; ++i) {
-          for (int64_t j = 0; j < height; ++j) at[i * height + j] = from[j * all + index[t + i]];
-        }
-      }
+      pack_turned_taps(from, all, index, taps, t, n, height, at, height);
       at += n * height;
       p += n;
     }
@@ -169,10 +183,21 @@ void conv_input_gradient(KernelContext& context, const ConvShape& s, const T* g,
       c.tap_x = tap_x;
       c.reach_y = y.reach;
       c.reach_x = x.reach;
-      pack_all(context, s.groups, c.rows, c.k(), packed, [&](int64_t group, int64_t panel, T* to) {
-        pack_turned(s, w + group * s.out_channels * s.in_channels * all, index, c.taps, panel, to);
-      });
       c.packed = packed;
+      const int64_t group_elements = s.out_channels * s.in_channels * all;
+      if (suits_images(c)) {
+        pack_for_images(
+            context, c, packed,
+            [&](int64_t group, int64_t row, int64_t height, int64_t channel, T* to, int64_t step) {
+              pack_turned_taps(w + group * group_elements + (channel * s.in_channels + row) * all,
+                               all, index, c.taps, 0, c.taps, height, to, step);
+            });
+        correlate_images(context, c);
+        continue;
+      }
+      pack_all(context, s.groups, c.rows, c.k(), packed, [&](int64_t group, int64_t panel, T* to) {
+        pack_turned(s, w + group * group_elements, index, c.taps, panel, to);
+      });
       correlate(context, c);
     }
   }
