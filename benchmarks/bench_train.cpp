@@ -118,6 +118,23 @@ void report_memory(const std::string& name, const Device& device, const std::fun
        {"raw_allocs_per_step", static_cast<double>(after.raw_allocs - before.raw_allocs)}});
 }
 
+// What a step computes and moves by the cost of its rows: the figures for a floor.
+void report_work(const std::string& name, const std::function<void()>& step,
+                 const Reporter& report) {
+  OpTable table;
+  {
+    const Subscription subscription(table);
+    step();
+  }
+  double flops = 0, bytes = 0, calls = 0;
+  for (const OpTable::Row& row : table.rows()) {
+    flops += row.flops;
+    bytes += row.bytes;
+    calls += static_cast<double>(row.calls);
+  }
+  report.facts(name, "work", {{"flops", flops}, {"bytes", bytes}, {"kernel_calls", calls}});
+}
+
 void train(const std::string& name, Task (*make)(), Rule rule, const Device& device,
            const Reporter& report) {
   const DeviceGuard on(device);
@@ -148,6 +165,7 @@ void train(const std::string& name, Task (*make)(), Rule rule, const Device& dev
   report.times(name, "backward", measure_backward(objective, device, steps[0]));
   report.times(name, "optimizer", bench::measure([&] { task.optimizer->step(); }, finish));
   report_memory(name, device, step, report);
+  report_work(name, step, report);
 }
 
 bench::Workload workload(const char* name, Task (*make)(), Rule rule) {

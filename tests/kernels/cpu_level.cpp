@@ -32,6 +32,7 @@ constexpr KernelTable make_table() {
   t.max_pool2d = &max_pool2d;
   t.avg_pool2d = &avg_pool2d;
   t.avg_pool2d_grad = &avg_pool2d_grad;
+  t.reduce = &reduce;
   return t;
 }
 constexpr KernelTable kTable = make_table();
