@@ -118,39 +118,56 @@ using TileFunction = void (*)(const Tile<T>&);
 // an image like that).
 enum class TileReads { packed, in_place, in_place_cut, indirect };
 
-template <class T, int R, int NV>
-TT_INLINE void write_tile(const Tile<T>& t, Vec<T> (&sum)[R][NV]) {
+// Sums of `rows` rows by NV vectors to C, with all that may go with it; one copy serves all tiles.
+template <class T, int NV>
+__attribute__((noinline)) void finish_tile(const Tile<T>& t, const Vec<T>* sums, int rows) {
   using V = Vec<T>;
   constexpr int kW = kLanes<T>;
-  T* const c =
-      t.c;  // copies: a store could change what `t` refers to, as far as the compiler knows
-  const int64_t c_row = t.c_row;
-  const T *const row_bias = t.row_bias, *const col_bias = t.col_bias;
-  const bool accumulate = t.accumulate, relu = t.relu, whole = t.cols == NV * kW;
-  if (TT_LIKELY(whole && !accumulate && !relu && !row_bias && !col_bias)) {
-    TT_UNROLL for (int i = 0; i < R; ++i) {
-      TT_UNROLL for (int j = 0; j < NV; ++j) store(c + i * c_row + j * kW, sum[i][j]);
-    }
-    return;
-  }
+  const bool whole = t.cols == NV * kW;
   const Lanes<T> last(t.cols - (NV - 1) * kW);
-  TT_UNROLL for (int j = 0; j < NV; ++j) {
-    const bool cut = j + 1 == NV && !whole;
-    V bias{};
-    if (col_bias) bias = cut ? load_lanes(col_bias + j * kW, last) : load(col_bias + j * kW);
-    TT_UNROLL for (int i = 0; i < R; ++i) {
-      T* at = c + i * c_row + j * kW;
-      V v = sum[i][j];
-      if (accumulate) v += cut ? load_lanes(at, last) : load(at);
-      if (col_bias) v += bias;
-      if (row_bias) v += splat(row_bias[i]);
-      if (relu) v = v < V{} ? V{} : v;  // keeps NaN
+  T* c = t.c;
+  for (int i = 0; i < rows; ++i, c += t.c_row) {
+    TT_UNROLL for (int j = 0; j < NV; ++j) {
+      const bool cut = j + 1 == NV && !whole;
+      T* at = c + j * kW;
+      V v = *sums++;
+      if (t.accumulate) v += cut ? load_lanes(at, last) : load(at);
+      if (t.col_bias) v += cut ? load_lanes(t.col_bias + j * kW, last) : load(t.col_bias + j * kW);
+      if (t.row_bias) v += splat(t.row_bias[i]);
+      if (t.relu) v = v < V{} ? V{} : v;  // keeps NaN
       if (cut) {
         store_lanes(at, v, last);
       } else {
         store(at, v);
       }
     }
+  }
+}
+
+template <class T, int R, int NV, bool kMayAccumulate>
+TT_INLINE void write_tile(const Tile<T>& t, Vec<T> (&sum)[R][NV]) {
+  constexpr int kW = kLanes<T>;
+  T* const c =
+      t.c;  // copies: a store could change what `t` refers to, as far as the compiler knows
+  const int64_t c_row = t.c_row;
+  const bool plain = t.cols == NV * kW && !t.relu && !t.row_bias && !t.col_bias;
+  if (TT_LIKELY(plain && !t.accumulate)) {
+    TT_UNROLL for (int i = 0; i < R; ++i) {
+      TT_UNROLL for (int j = 0; j < NV; ++j) store(c + i * c_row + j * kW, sum[i][j]);
+    }
+  } else if (kMayAccumulate && plain) {
+    TT_UNROLL for (int i = 0; i < R; ++i) {
+      TT_UNROLL for (int j = 0; j < NV; ++j) {
+        T* at = c + i * c_row + j * kW;
+        store(at, load(at) + sum[i][j]);
+      }
+    }
+  } else {
+    Vec<T> sums[R * NV];
+    TT_UNROLL for (int i = 0; i < R; ++i) {
+      TT_UNROLL for (int j = 0; j < NV; ++j) sums[i * NV + j] = sum[i][j];
+    }
+    finish_tile<T, NV>(t, sums, R);
   }
 }
 
@@ -196,7 +213,7 @@ void tile(const Tile<T>& t) {
     TT_UNROLL for (int g = 0; g < kGroups; ++g) a[g] += a_step;
     if constexpr (!kIndirect) b += b_step;
   }
-  write_tile<T, R, NV>(t, sum);
+  write_tile<T, R, NV, kPacked>(t, sum);
 }
 
 // By rows - 1 and vectors - 1.
