@@ -102,7 +102,7 @@ bool gradcheck(const Function& f, const std::vector<Tensor>& inputs, GradCheckOp
       const double got = have[static_cast<size_t>(e)];
       const double excess =
           std::abs(got - expected) - (options.absolute + options.relative * std::abs(expected));
-      if (excess <= 0 || excess <= worst) continue;
+      if (excess <= worst) continue;
       if (!options.raise) return false;
       worst = std::isnan(excess) ? std::numeric_limits<double>::infinity() : excess;
       message = "[gradcheck] input " + std::to_string(place[k]) + ", element " + std::to_string(e) +

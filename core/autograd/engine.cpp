@@ -92,7 +92,7 @@ void accumulate(Tensor& into, Tensor&& g, bool leaf) {
   const Dtype dtype = view_of(g).dtype;
   if (!into.defined()) {
     into = !leaf || sole(g) ? std::move(g) : g.clone();  // a leaf never shares its gradient
-  } else if (TT_UNLIKELY(dtype == Dtype::bf16 || dtype == Dtype::f16)) {  // storage: sum in f32
+  } else if (TT_UNLIKELY(is_storage_only(dtype))) {      // storage: sum in f32
     into = add(into.to(Dtype::f32), g.to(Dtype::f32)).to(dtype);
   } else if (plain && sole(into)) {
     into.add_(g);

@@ -1,4 +1,5 @@
-// Attention, composed of products and softmax: the gradient is theirs.
+// Attention: one row where the backend has it, else composed of products and softmax, whose
+// gradient is theirs.
 #include <tinytorch/ops/attention.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <tinytorch/ops/create.h>
 #include <tinytorch/ops/elementwise.h>
 #include <tinytorch/ops/matmul.h>
+#include <tinytorch/ops/reduce.h>
 #include <tinytorch/ops/softmax.h>
 
 #include "core/ops/pointwise.h"
@@ -52,6 +54,81 @@ Tensor later(int64_t queries, int64_t keys, const Device& device) {
   return gt(arange(keys, options), arange(queries, options).unsqueeze(1));
 }
 
+// softmax(scale q k^T); the scale goes to q, which is smaller than the products.
+Tensor weights(const Tensor& q, const Tensor& k, const AttentionParams& p) {
+  Tensor scores = matmul(mul(q, p.scale), k.transpose(-1, -2));
+  // exp() of the lowest number is 0 as of -infinity, which AnomalyMode would take for a fault.
+  if (p.causal)
+    scores = masked_fill(scores, later(q.size(-2), k.size(-2), q.device()),
+                         std::numeric_limits<float>::lowest());
+  return softmax(scores, -1);
+}
+
+// Keys and values that lie with gaps are made dense once for both directions.
+Tensor composed(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParams& p) {
+  return matmul(weights(q, k.contiguous(), p), v.contiguous());
+}
+
+// With the weights w and t = g v^T, the gradient of the products q k^T is scale w (t - sum(w t)).
+Grads composed_gradients(const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v,
+                         const AttentionParams& p, Needs need) {
+  const Tensor w = weights(q, k, p);
+  Tensor gq, gk;
+  if (need[0] || need[1]) {
+    const Tensor t = matmul(g, v.transpose(-1, -2));
+    const Tensor slopes = mul(mul(w, sub(t, sum(mul(w, t), {-1}, true))), p.scale);
+    if (need[0]) gq = matmul(slopes, k);
+    if (need[1]) gk = matmul(slopes.transpose(-1, -2), q);
+  }
+  return Grads{gq, gk, need[2] ? matmul(w.transpose(-1, -2), g) : Tensor()};
+}
+
+// As the fused rows take it: four dims, the last one dense.
+Tensor with_heads(Tensor t) {
+  while (t.rank() < 4) t = t.unsqueeze(0);
+  const View& v = view_of(t);
+  return v.strides[3] == 1 || v.shape[3] == 1 ? t : t.contiguous();
+}
+
+bool fits_rows(const Tensor& q, const Tensor& k, const Tensor& v) {
+  const int rank = q.rank();
+  if (rank > 4 || k.rank() != rank || v.rank() != rank || !view_of(q).numel || !view_of(k).numel ||
+      !view_of(v).numel)
+    return false;
+  for (int i = 0; i < rank - 2; ++i)
+    if (k.size(i) != q.size(i) || v.size(i) != q.size(i)) return false;
+  return has_kernel<rows::attention>(device_of(q)) &&
+         has_kernel<rows::attention_grad>(device_of(q));
+}
+
+// q, k and v as with_heads makes them.
+Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionParams& p) {
+  const int64_t* const s = view_of(q).shape.d;
+  Tensor out = make(device_of(q), view_of(q).dtype, {s[0], s[1], s[2], view_of(v).shape[3]});
+  Tensor sums = make(device_of(q), view_of(q).dtype, {s[0], s[1], s[2]});
+  launch<rows::attention>(kName, device_of(q), view_of(out), view_of(sums), use(q), use(k), use(v),
+                          p);
+  if (!recording(q, k, v)) return out;
+  return attach(out, kName, {q, k, v},
+                [q = Saved(q), k = Saved(k), v = Saved(v), sums = Saved(sums), p](
+                    const Tensor& gradient, Needs need) {
+                  if (grad_enabled()) return composed_gradients(gradient, q(), k(), v(), p, need);
+                  const Tensor g = gradient.contiguous();
+                  const auto dense_like = [](const Tensor& t) {
+                    return make(device_of(t), view_of(t).dtype, shape_of(t));
+                  };
+                  Tensor gq, gk, gv;
+                  if (need[0]) gq = dense_like(q());
+                  if (need[1]) gk = dense_like(k());
+                  if (need[2]) gv = dense_like(v());
+                  launch<rows::attention_grad>("scaled_dot_product_attention_grad", device_of(g),
+                                               use_optional(gq), use_optional(gk), use_optional(gv),
+                                               use(g), use(q()), use(k()), use(v()), use(sums()),
+                                               p);
+                  return Grads{gq, gk, gv};
+                });
+}
+
 }  // namespace
 
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -62,14 +139,11 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   if (!std::isfinite(scale))
     throw ValueError("[" + std::string(kName) + "] scale " + std::to_string(scale) +
                      ", needed: a finite number");
-  // The scale goes to q, which is smaller than the products. Keys and values that lie with gaps
-  // are made dense here, once for both directions.
-  Tensor scores = matmul(mul(q, scale), k.contiguous().transpose(-1, -2));
-  // exp() of the lowest number is 0 as of -infinity, which AnomalyMode would take for a fault.
-  if (o.causal)
-    scores = masked_fill(scores, later(q.size(-2), k.size(-2), q.device()),
-                         std::numeric_limits<float>::lowest());
-  return matmul(softmax(scores, -1), v.contiguous());
+  const AttentionParams p{scale, o.causal};
+  if (!fits_rows(q, k, v)) return composed(q, k, v, p);
+  Shape shape = shape_of(q);
+  shape[-1] = v.size(-1);
+  return fused(with_heads(q), with_heads(k), with_heads(v), p).reshape(shape);
 }
 
 }  // namespace tinytorch

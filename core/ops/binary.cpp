@@ -180,10 +180,6 @@ Tensor with_scalar(const char* op, const Tensor& a, Scalar b, bool real = false)
   return d == view_of(a).dtype ? a : a.to(d);
 }
 UnaryParams one_param(Scalar s) { return {s.value(), {}}; }
-Scalar negated(Scalar s) {
-  return s.is_floating() ? Scalar(-s.to_double())
-                         : Scalar(static_cast<int64_t>(0 - static_cast<uint64_t>(s.value().i)));
-}
 
 Tensor add_number(const char* name, const Tensor& a, Scalar b) {
   Tensor out = unary_same(name, UnaryOp::add_scalar, a, one_param(b));

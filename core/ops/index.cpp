@@ -29,7 +29,7 @@ void check_addable(const char* op, const Tensor& base, const Tensor& src) {
   check_device(op, base, src);
   const Dtype d = view_of(base).dtype;
   if (d != view_of(src).dtype) throw_dtype(op, view_of(src), "the dtype of what it is added to");
-  if (d == Dtype::u8 || d == Dtype::bool_ || d == Dtype::bf16 || d == Dtype::f16)
+  if (d == Dtype::u8 || d == Dtype::bool_ || is_storage_only(d))
     throw_dtype(op, view_of(base), "f32, f64, i64 or i32");
 }
 

@@ -12,8 +12,7 @@ void throw_broadcast(const char* op, const View& a, const View& b) {
 }
 
 void check_computes(const char* op, const Tensor& t) {
-  const Dtype d = view_of(t).dtype;
-  if (d == Dtype::bf16 || d == Dtype::f16)
+  if (is_storage_only(view_of(t).dtype))
     throw_dtype(op, view_of(t),
                 "a dtype that computes; bf16 and f16 are storage, convert with to(Dtype::f32)");
 }

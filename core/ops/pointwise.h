@@ -53,6 +53,12 @@ void unary_into(const char* name, UnaryOp op, const Tensor& out, const UnaryPara
 void copy_into(const Tensor& out, const Tensor& source);  // same device; broadcasts and casts
 void fill_into(const char* name, const Tensor& out, Scalar value);
 
+// -s, so that a difference is a sum; integers wrap.
+inline Scalar negated(Scalar s) {
+  return s.is_floating() ? Scalar(-s.to_double())
+                         : Scalar(static_cast<int64_t>(0 - static_cast<uint64_t>(s.value().i)));
+}
+
 // Throws unless `t` may be changed in place now.
 void check_in_place(const char* op, const Tensor& t, const Tensor& source = {});
 

@@ -173,17 +173,18 @@ Tensor adaptive_avg_pool2d(const Tensor& x, std::array<int64_t, 2> size) {
                      ", needed: an input [N, C, H, W], H and W and the size at least 1");
   if (size[0] == 1 && size[1] == 1) return mean(x, {2, 3}, true);
   const Windows windows[] = {{s[2], size[0]}, {s[3], size[1]}};
+  const bool regular[] = {windows[0].regular(), windows[1].regular()};
   std::array<int64_t, 2> kernel{1, 1}, stride{1, 1};
   for (size_t d = 0; d < 2; ++d) {
-    if (!windows[d].regular()) continue;
+    if (!regular[d]) continue;
     kernel[d] = windows[d].kernel();
     stride[d] = windows[d].stride();
   }
-  const bool regular = windows[0].regular() && windows[1].regular();
   Tensor out = x;
-  if (regular || kernel[0] > 1 || kernel[1] > 1) out = avg_pool2d(x, kernel, {.stride = stride});
+  if ((regular[0] && regular[1]) || kernel[0] > 1 || kernel[1] > 1)
+    out = avg_pool2d(x, kernel, {.stride = stride});
   for (int d = 0; d < 2; ++d)
-    if (!windows[d].regular()) out = average_windows(out, 2 + d, windows[d]);
+    if (!regular[d]) out = average_windows(out, 2 + d, windows[d]);
   return out;
 }
 

@@ -21,8 +21,8 @@ static std::vector<Tensor> gradients_of(const std::vector<Tensor>& parameters) {
 
 // As a product of the gradient with itself: no temporary of its size.
 static Tensor squared_norm(const Tensor& gradient) {
-  const bool half = gradient.dtype() == Dtype::bf16 || gradient.dtype() == Dtype::f16;
-  const Tensor flat = (half ? gradient.to(Dtype::f32) : gradient).flatten();
+  const Tensor flat =
+      (is_storage_only(gradient.dtype()) ? gradient.to(Dtype::f32) : gradient).flatten();
   return matmul(flat, flat);
 }
 

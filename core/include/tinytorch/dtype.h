@@ -25,6 +25,7 @@ TT_INLINE constexpr size_t size_of(Dtype d) {
 }
 TT_INLINE constexpr bool is_floating(Dtype d) { return d <= Dtype::f16; }
 TT_INLINE constexpr bool is_integral(Dtype d) { return d >= Dtype::i64; }  // bool included
+TT_INLINE constexpr bool is_storage_only(Dtype d) { return d == Dtype::bf16 || d == Dtype::f16; }
 TT_INLINE constexpr const char* name_of(Dtype d) {
   constexpr const char* kNames[kDtypeCount] = {"f32", "f64", "bf16", "f16",
                                                "i64", "i32", "u8",   "bool"};

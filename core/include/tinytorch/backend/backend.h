@@ -191,7 +191,7 @@ struct Unusable {
 };
 
 // Raised by any change to view.h, params.h, the lists or the classes above.
-inline constexpr int kSpiNumber = 2;
+inline constexpr int kSpiNumber = 3;
 // Compiler ABI and the sizes of the SPI's structs: a plugin built otherwise is refused.
 #define TT_STRING2(x) #x
 #define TT_STRING(x) TT_STRING2(x)
@@ -204,7 +204,8 @@ struct SpiBuild {
                   sizeof(UnaryParams) + sizeof(ReduceParams) + sizeof(MatmulParams) +
                   sizeof(Conv2dParams) + sizeof(Pool2dParams) + sizeof(RampParams) +
                   sizeof(RandomParams) + sizeof(LossParams) + sizeof(BatchNormParams) +
-                  sizeof(LayerNormParams) + sizeof(SgdParams) + sizeof(AdamParams);
+                  sizeof(LayerNormParams) + sizeof(AttentionParams) + sizeof(SgdParams) +
+                  sizeof(AdamParams);
 };
 
 struct BackendPlugin {

@@ -78,6 +78,10 @@ struct BatchNormParams {
 struct LayerNormParams {
   double eps;
 };
+struct AttentionParams {
+  double scale;
+  bool causal;  // query i sees keys 0 to i only
+};
 struct SgdParams {
   double momentum, dampening, weight_decay;
   bool nesterov, maximize;
