@@ -7,6 +7,7 @@ endfunction()
 
 tree_test(layers "${CMAKE_CURRENT_SOURCE_DIR}/check_layers.py" "${PROJECT_SOURCE_DIR}")
 tree_test(layers_self_test "${CMAKE_CURRENT_SOURCE_DIR}/check_layers.py" --self-test)
+tree_test(compare "${CMAKE_CURRENT_SOURCE_DIR}/check_compare.py")
 
 if(NOT TINYTORCH_SANITIZE)
   tree_test(libraries "${CMAKE_CURRENT_SOURCE_DIR}/check_libraries.py" "$<TARGET_FILE:tinytorch>"
