@@ -4,12 +4,9 @@
 //   bench_conv --benchmark_enable_random_interleaving=true --benchmark_repetitions=5
 //   [--benchmark_filter=...]
 // TINYTORCH_BENCH_THREADS=n sets the threads.
-#include <benchmark/benchmark.h>
-
-#include <cstdlib>
 #include <string>
 
-#include "backends/cpu/thread_pool.h"
+#include "benchmarks/kernels/kernel_benchmark.h"
 #include "tests/kernels/cpu_levels.h"
 
 namespace tinytorch {
@@ -119,13 +116,7 @@ void convolve(benchmark::State& state, const CpuLevel& level, const Shape& s, Pa
       benchmark::Counter(1e-9 * s.flops(), benchmark::Counter::kIsIterationInvariantRate);
 }
 
-}  // namespace
-}  // namespace tinytorch
-
-int main(int argc, char** argv) {
-  using namespace tinytorch;
-  const char* threads = std::getenv("TINYTORCH_BENCH_THREADS");
-  cpu::set_num_threads(threads ? std::atoi(threads) : 1);
+void add_benchmarks() {
   const CpuLevel best = cpu_levels().back();
   for (const Shape& s : kShapes) {
     for (const Pass pass : {Pass::forward, Pass::im2col, Pass::grad_input, Pass::grad_weight}) {
@@ -136,8 +127,11 @@ int main(int argc, char** argv) {
       })->UseRealTime();
     }
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+}
+
+}  // namespace
+}  // namespace tinytorch
+
+int main(int argc, char** argv) {
+  return tinytorch::run_kernel_benchmarks(argc, argv, tinytorch::add_benchmarks);
 }

@@ -4,13 +4,10 @@
 //   [--benchmark_filter=...]
 // TINYTORCH_BENCH_THREADS=n sets the threads. Compare the engines within one run: machines differ,
 // and so do minutes.
-#include <benchmark/benchmark.h>
-
-#include <cstdlib>
 #include <string>
 
 #include "backends/cpu/rt.h"
-#include "backends/cpu/thread_pool.h"
+#include "benchmarks/kernels/kernel_benchmark.h"
 #include "tests/kernels/cpu_levels.h"
 
 namespace tinytorch {
@@ -72,19 +69,16 @@ void add(const CpuLevel& level, const char* dtype) {
   }
 }
 
-}  // namespace
-}  // namespace tinytorch
-
-int main(int argc, char** argv) {
-  using namespace tinytorch;
-  const char* threads = std::getenv("TINYTORCH_BENCH_THREADS");
-  cpu::set_num_threads(threads ? std::atoi(threads) : 1);
+void add_benchmarks() {
   const std::vector<CpuLevel> levels = cpu_levels();
   const CpuLevel best = levels.back();
   add<float>(best, "f32");
   add<double>(best, "f64");
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+}
+
+}  // namespace
+}  // namespace tinytorch
+
+int main(int argc, char** argv) {
+  return tinytorch::run_kernel_benchmarks(argc, argv, tinytorch::add_benchmarks);
 }

@@ -2,12 +2,9 @@
 // waits for every addition. 4 million f32, single thread by default:
 //   bench_reduce [--benchmark_filter=...]
 // TINYTORCH_BENCH_THREADS=n sets the threads. The floor is the time to read 16 MB.
-#include <benchmark/benchmark.h>
-
-#include <cstdlib>
 #include <string>
 
-#include "backends/cpu/thread_pool.h"
+#include "benchmarks/kernels/kernel_benchmark.h"
 #include "tests/kernels/cpu_levels.h"
 
 namespace tinytorch {
@@ -53,13 +50,7 @@ void reduce(benchmark::State& state, const CpuLevel& level, const Shape& s, bool
                                               benchmark::Counter::kIsIterationInvariantRate);
 }
 
-}  // namespace
-}  // namespace tinytorch
-
-int main(int argc, char** argv) {
-  using namespace tinytorch;
-  const char* threads = std::getenv("TINYTORCH_BENCH_THREADS");
-  cpu::set_num_threads(threads ? std::atoi(threads) : 1);
+void add_benchmarks() {
   for (const CpuLevel& level : cpu_levels()) {
     for (const Shape& s : kShapes) {
       benchmark::RegisterBenchmark(
@@ -72,8 +63,11 @@ int main(int argc, char** argv) {
         (std::string("plain/sum_") + s.name).c_str(),
         [s](benchmark::State& state) { reduce(state, cpu_levels().front(), s, false); });
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+}
+
+}  // namespace
+}  // namespace tinytorch
+
+int main(int argc, char** argv) {
+  return tinytorch::run_kernel_benchmarks(argc, argv, tinytorch::add_benchmarks);
 }
