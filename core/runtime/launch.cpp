@@ -40,6 +40,7 @@ void throw_value_error(ErrorWord& word) {
 }
 
 void synchronize(DeviceState* d, Stream* s) {
+  not_in_capture("waiting for the device, which a replay would not do; wait after replay()");
   s->synchronize();
   if (d->synchronous) return;
   ErrorWord* word = s->context().error;

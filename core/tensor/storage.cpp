@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/runtime/events.h"
+#include "core/runtime/recording.h"
 #include "core/tensor/tensor_impl.h"
 
 namespace tinytorch {
@@ -37,10 +38,19 @@ Category ambient_category() {
   throw OutOfMemoryError(why + "\n" + memory_report(d));
 }
 
+// The thread has a current stream of its own for the device: perhaps that of a capture.
+TT_COLD void tell_capture(Storage* s) {
+  Recording* r = capturing();
+  if (!r || r->device != s->device) return;
+  r->allocated(s, s->block);
+  s->recorded = true;
+}
+
 }  // namespace
 
 Storage* new_storage(DeviceState* d, size_t bytes) {
-  Stream* stream = current_stream(d);
+  const bool own_stream = thread_state().stream_device == d;
+  Stream* stream = TT_UNLIKELY(own_stream) ? thread_state().stream : d->stream;
   auto* s = new (pool_get(sizeof(Storage))) Storage;
   try {
     s->block = d->allocator->allocate(bytes, *stream);
@@ -59,6 +69,7 @@ Storage* new_storage(DeviceState* d, size_t bytes) {
     s->category = static_cast<uint8_t>(ambient_category());
     list_storage(s);
   }
+  if (TT_UNLIKELY(own_stream)) tell_capture(s);
   return s;
 }
 
@@ -83,7 +94,10 @@ static void release_foreign(ForeignMemory* memory) noexcept {
 }
 
 void destroy(Storage* s) noexcept {
-  if (TT_UNLIKELY(s->listed)) unlist_storage(s);
+  if (TT_UNLIKELY(s->listed | s->recorded)) {
+    if (s->recorded) Recording::freed(s, s->block);
+    if (s->listed) unlist_storage(s);
+  }
   if (TT_UNLIKELY(s->foreign != nullptr)) {
     release_foreign(s->foreign);
   } else {
@@ -112,7 +126,9 @@ void retag(Storage* s, Category category) noexcept {
 }
 
 void record_cross_stream_use(Storage* s, Stream* stream) {
-  if (!s->foreign) s->device->allocator->record_use(s->block, *stream);
+  if (Recording* r = capturing(); r && r->device == s->device && r->used(s, s->block))
+    s->refs.retain();
+  if (!s->foreign && !s->device->synchronous) s->device->allocator->record_use(s->block, *stream);
 }
 
 std::string memory_report(DeviceState* d) {
