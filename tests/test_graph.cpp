@@ -263,7 +263,7 @@ TEST_P(GraphOn, ObserversSeeReplays) {
   if (!device_.info().synchronous) return;
   EXPECT_EQ(count.ops, graph.launches());
   EXPECT_EQ(count.allocations, 0);
-  EXPECT_GT(count.flops, 1e6);
+  EXPECT_GT(count.flops, 5e5);
   std::map<std::pair<std::string, Phase>, int64_t> calls[2];
   for (const auto& row : eager.rows()) calls[0][{row.op, row.phase}] = row.calls;
   for (const auto& row : replayed.rows()) calls[1][{row.op, row.phase}] = row.calls;

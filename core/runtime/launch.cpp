@@ -40,7 +40,7 @@ void throw_value_error(ErrorWord& word) {
 }
 
 void synchronize(DeviceState* d, Stream* s) {
-  not_in_capture("waiting for the device, which a replay would not do; wait after replay()");
+  not_in_capture("synchronize", "inside a capture: a replay would not wait; wait after replay()");
   s->synchronize();
   if (d->synchronous) return;
   ErrorWord* word = s->context().error;

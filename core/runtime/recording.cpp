@@ -109,23 +109,22 @@ void Recording::refuse(const std::string& why) {
   throw CaptureError(why);
 }
 
-void throw_captured(const char* what) {
-  Recording* r = thread_state().recording;
-  if (r->paused) return;
-  r->refuse("[capture] " + std::string(what));
+void refuse_captured(const char* op, const char* what) {
+  if (Recording* r = capturing()) r->refuse("[" + std::string(op) + "] " + what);
 }
 
 void Recording::begin(const char* op, DeviceState* d, Stream* s, KernelContext& c,
                       const KernelCost& launch_cost) {
   if (d != device)
-    refuse("[capture] '" + std::string(op) + "' on " + d->name + " while a step on " +
-           device->name + " is captured, needed: one device; do this before the capture");
+    refuse("[" + std::string(op) + "] on " + d->name + " inside a capture on " + device->name +
+           ", needed: one device; do this before the capture");
   if (s != stream)
-    refuse("[capture] '" + std::string(op) +
-           "' on another stream than that of the capture, needed: no StreamGuard inside");
+    refuse("[" + std::string(op) +
+           "] on another stream than that of the capture, needed: no StreamGuard inside");
   if (thread_state().anomaly)
-    refuse("[capture] '" + std::string(op) +
-           "' in anomaly mode, which reads every result; look for the NaN without a capture");
+    refuse("[" + std::string(op) +
+           "] inside a capture in anomaly mode, which reads every result; look for the NaN without "
+           "a capture");
   if (!d->synchronous) c.error = outer->context().error;  // read when that stream is waited for
   scratch_.top = 0;
   cost.flops += launch_cost.flops;

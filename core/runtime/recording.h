@@ -152,11 +152,14 @@ TT_INLINE Recording* capturing() {
   Recording* r = thread_state().recording;
   return TT_UNLIKELY(r != nullptr) && !r->paused ? r : nullptr;
 }
-// CaptureError if this thread captures: "[capture] " + what + why.
-void throw_captured(const char* what);
-TT_INLINE void not_in_capture(const char* what) {
-  if (TT_UNLIKELY(thread_state().recording != nullptr)) throw_captured(what);
+// CaptureError if this thread captures: "[op] " + what.
+void refuse_captured(const char* op, const char* what);
+TT_INLINE void not_in_capture(const char* op, const char* what) {
+  if (TT_UNLIKELY(thread_state().recording != nullptr)) refuse_captured(op, what);
 }
+// Of ops that hand elements to the host.
+inline constexpr const char* kNoReading =
+    "inside a capture: a replay would not read; call it after replay()";
 // Set while any thread captures, beside kObserved and kAnomaly.
 inline constexpr uint32_t kCapturing = 4;
 

@@ -214,7 +214,7 @@ Graph& Graph::operator=(Graph&&) noexcept = default;
 void Graph::replay() {
   if (TT_UNLIKELY(!impl_))
     throw CaptureError("[replay] the graph is empty (default-constructed or moved from)");
-  not_in_capture("replaying a graph, which is not recorded; replay it between steps");
+  not_in_capture("replay", "inside a capture: a replay is not recorded; replay between steps");
   impl_->replay();
 }
 int64_t Graph::launches() const noexcept {
