@@ -14,7 +14,6 @@
 
 #include "core/autograd/extras.h"
 #include "core/runtime/events.h"
-#include "core/runtime/recording.h"
 
 namespace tinytorch {
 
@@ -88,11 +87,6 @@ struct NodeRef {
   }
 };
 
-// In a capture the gradient of a leaf keeps its memory: every replay adds to the same.
-bool stays_in_place(const Tensor& gradient) {
-  return capturing() && !gradient.impl()->link && view_of(gradient).contiguous;
-}
-
 void accumulate(Tensor& into, Tensor&& g, bool leaf) {
   const bool plain = thread_state().no_grad;
   const Dtype dtype = view_of(g).dtype;
@@ -100,7 +94,7 @@ void accumulate(Tensor& into, Tensor&& g, bool leaf) {
     into = !leaf || sole(g) ? std::move(g) : g.clone();  // a leaf never shares its gradient
   } else if (TT_UNLIKELY(dtype == Dtype::bf16 || dtype == Dtype::f16)) {  // storage: sum in f32
     into = add(into.to(Dtype::f32), g.to(Dtype::f32)).to(dtype);
-  } else if (plain && (sole(into) || (leaf && stays_in_place(into)))) {
+  } else if (plain && (sole(into) || (leaf && fixed_place(into)))) {
     into.add_(g);
   } else if (plain && sole(g)) {
     g.add_(into);

@@ -14,7 +14,7 @@ namespace tinytorch {
 namespace {
 
 struct Active {
-  ForkSafeMutex<std::recursive_mutex> mutex;
+  ForkSafeMutex<std::mutex> mutex;
   std::vector<Recording*> list;
 };
 Active& active() {
@@ -62,7 +62,18 @@ Recording::~Recording() {
   if (a.list.empty()) detail::hooks.fetch_and(~kCapturing);
 }
 
+// What is given to `later` from now on runs after what was given to `earlier`.
+void Recording::order(Stream& earlier, Stream& later) const noexcept {
+  if (device->synchronous || !binds) return;
+  try {
+    later.wait(earlier.mark());
+  } catch (const std::exception&) {  // a lost device tells the next caller
+  }
+}
+
 void Recording::pause() noexcept {
+  if (paused) return;
+  order(*stream, *outer);
   ThreadState& t = thread_state();
   t.stream_device = outer_device_;
   t.stream = outer_stream_;
@@ -71,6 +82,7 @@ void Recording::pause() noexcept {
 }
 
 void Recording::resume(DeviceState* stream_device, Stream* current) noexcept {
+  order(*outer, *stream);
   ThreadState& t = thread_state();
   t.stream_device = stream_device;
   t.stream = current;
@@ -79,9 +91,15 @@ void Recording::resume(DeviceState* stream_device, Stream* current) noexcept {
 }
 
 void Recording::allocated(Storage* s, const Block& block) {
-  blocks.push_back({static_cast<char*>(block.data), block.bytes, s});
+  char* data = static_cast<char*>(block.data);
   const std::lock_guard lock(active().mutex);
-  live_[static_cast<char*>(block.data)] = blocks.size() - 1;
+  blocks.push_back({data, block.bytes, s});
+  try {
+    live_[data] = blocks.size() - 1;
+  } catch (...) {
+    blocks.pop_back();
+    throw;
+  }
 }
 
 void Recording::freed(Storage* s, const Block& block) noexcept {

@@ -133,6 +133,7 @@ class Recording {
   std::multimap<const char*, Outside> outside;  // by address; foreign memory can have several
 
  private:
+  void order(Stream& earlier, Stream& later) const noexcept;
   void keep(Kept<View>& to, const View& v);
   void keep(Kept<const View*>& to, const View* v);
   void keep(Kept<ViewList>& to, const ViewList& list);

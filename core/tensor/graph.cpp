@@ -41,9 +41,7 @@ struct Graph::Impl {
 
 struct Capture::State {
   explicit State(DeviceState* d)
-      : own_stream(create_stream(Device(d))), recording(d, own_stream.get()) {
-    if (!d->synchronous && recording.binds) own_stream->wait(recording.outer->mark());
-  }
+      : own_stream(create_stream(Device(d))), recording(d, own_stream.get()) {}
   ~State();
   std::unique_ptr<RecordedGraph> end_recording() {
     recording_ended = true;
@@ -59,8 +57,6 @@ Capture::State::~State() {
   recording.pause();
   try {
     if (!recording_ended) end_recording();
-    if (!recording.device->synchronous && recording.binds)
-      recording.outer->wait(own_stream->mark());
   } catch (const std::exception&) {  // a lost device tells the next caller
   }
   for (const RecordedBlock& b : recording.blocks)

@@ -38,19 +38,7 @@ Category ambient_category() {
   throw OutOfMemoryError(why + "\n" + memory_report(d));
 }
 
-// The thread has a current stream of its own for the device: perhaps that of a capture.
-TT_COLD void tell_capture(Storage* s) {
-  Recording* r = capturing();
-  if (!r || r->device != s->device) return;
-  r->allocated(s, s->block);
-  s->recorded = true;
-}
-
-}  // namespace
-
-Storage* new_storage(DeviceState* d, size_t bytes) {
-  const bool own_stream = thread_state().stream_device == d;
-  Stream* stream = TT_UNLIKELY(own_stream) ? thread_state().stream : d->stream;
+TT_INLINE Storage* make_storage(DeviceState* d, size_t bytes, Stream* stream) {
   auto* s = new (pool_get(sizeof(Storage))) Storage;
   try {
     s->block = d->allocator->allocate(bytes, *stream);
@@ -69,8 +57,29 @@ Storage* new_storage(DeviceState* d, size_t bytes) {
     s->category = static_cast<uint8_t>(ambient_category());
     list_storage(s);
   }
-  if (TT_UNLIKELY(own_stream)) tell_capture(s);
   return s;
+}
+
+// On a current stream of the thread's own, which may be that of a capture.
+TT_COLD Storage* new_storage_there(DeviceState* d, size_t bytes) {
+  Storage* s = make_storage(d, bytes, thread_state().stream);
+  if (Recording* r = capturing(); r && r->device == d) {
+    s->recorded = true;
+    try {
+      r->allocated(s, s->block);
+    } catch (...) {
+      destroy(s);
+      throw;
+    }
+  }
+  return s;
+}
+
+}  // namespace
+
+Storage* new_storage(DeviceState* d, size_t bytes) {
+  if (TT_UNLIKELY(thread_state().stream_device == d)) return new_storage_there(d, bytes);
+  return make_storage(d, bytes, d->stream);
 }
 
 // A deleter may hold the last handle of other foreign memory, and so on: they run one after the

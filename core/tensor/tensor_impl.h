@@ -22,7 +22,7 @@ struct Storage {
   uint32_t version = 0;  // bumped by every change in place
   uint8_t category = 0;
   bool inference = false;  // made in InferenceMode: cannot be saved for a gradient
-  bool listed = false, recorded = false;  // known to its device's list, to a capture
+  bool listed : 1 = false, recorded : 1 = false;  // known to its device's list, to a capture
   DeviceState* device = nullptr;
   Stream* stream = nullptr;  // the one it was allocated for
   Block block;
