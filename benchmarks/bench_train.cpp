@@ -164,7 +164,8 @@ void train(const std::string& name, Task (*make)(), Rule rule, const Device& dev
 }
 
 bench::Workload workload(const char* name, Task (*make)(), Rule rule) {
-  return {name, [=](const Device& device, const Reporter& report) {
+  return {name,
+          [=](const Device& device, const Reporter& report) {
             train(name, make, rule, device, report);
           },
           true};

@@ -22,17 +22,18 @@ struct Arguments {
 };
 
 void print_help(const char* program, const char* about) {
-  std::cout << program << ": " << about << "\n\nusage: " << program
-            << " [--device D] [--threads N] [--only NAME,...] [--json FILE] [--captured] [--list]\n\n"
-               "  --device D      cpu, reference, cuda, or the name of a plugin (default cpu)\n"
-               "  --threads N     threads of the CPU backend (default 1)\n"
-               "  --only NAME,... workloads whose names start with one of these\n"
-               "  --json FILE     write the lines to FILE instead of standard output\n"
-               "  --captured      capture the step and time its replay (training steps only)\n"
-               "  --list          print the names of the workloads\n\n"
-               "One JSON line a measurement: seconds per call (median, 10th and 90th percentile of "
-               "the rounds) and the peak\n"
-               "resident size of the workload's process in MiB.\n";
+  std::cout
+      << program << ": " << about << "\n\nusage: " << program
+      << " [--device D] [--threads N] [--only NAME,...] [--json FILE] [--captured] [--list]\n\n"
+         "  --device D      cpu, reference, cuda, or the name of a plugin (default cpu)\n"
+         "  --threads N     threads of the CPU backend (default 1)\n"
+         "  --only NAME,... workloads whose names start with one of these\n"
+         "  --json FILE     write the lines to FILE instead of standard output\n"
+         "  --captured      capture the step and time its replay (training steps only)\n"
+         "  --list          print the names of the workloads\n\n"
+         "One JSON line a measurement: seconds per call (median, 10th and 90th percentile of "
+         "the rounds) and the peak\n"
+         "resident size of the workload's process in MiB.\n";
 }
 
 std::optional<std::string> parse(int argc, char** argv, Arguments& out) {
@@ -87,8 +88,7 @@ int run_here(const Workload& workload, const Arguments& arguments) {
     tinytorch::set_num_threads(arguments.threads);
     const tinytorch::Device device(arguments.device);
     const std::string variant = device.name() + (arguments.captured ? " captured" : "");
-    workload.run(device,
-                 Reporter(variant, arguments.threads, arguments.json, arguments.captured));
+    workload.run(device, Reporter(variant, arguments.threads, arguments.json, arguments.captured));
     return 0;
   } catch (const std::exception& e) {
     std::cerr << workload.name << ": " << e.what() << '\n';

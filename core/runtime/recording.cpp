@@ -123,8 +123,15 @@ bool Recording::used(Storage* s, const Block& block) {
 }
 
 void Recording::refuse(const std::string& why) {
-  if (refused.empty()) refused = why;
+  if (refused_.empty()) refused_ = why;
   throw CaptureError(why);
+}
+
+void Recording::check_whole() {
+  if (!refused_.empty()) throw CaptureError(refused_);
+  if (running_)
+    refuse("[" + std::string(running_) +
+           "] failed inside the capture, and the step went on; let its exception pass");
 }
 
 void refuse_captured(const char* op, const char* what) {
@@ -133,6 +140,7 @@ void refuse_captured(const char* op, const char* what) {
 
 void Recording::begin(const char* op, DeviceState* d, Stream* s, KernelContext& c,
                       const KernelCost& launch_cost) {
+  check_whole();
   if (d != device)
     refuse("[" + std::string(op) + "] on " + d->name + " inside a capture on " + device->name +
            ", needed: one device; do this before the capture");
@@ -145,11 +153,13 @@ void Recording::begin(const char* op, DeviceState* d, Stream* s, KernelContext& 
            "a capture");
   if (!d->synchronous) c.error = outer->context().error;  // read when that stream is waited for
   scratch_.top = 0;
+  running_ = op;
   cost.flops += launch_cost.flops;
   cost.bytes += launch_cost.bytes;
 }
 
 void Recording::end() noexcept {
+  running_ = nullptr;
   if (binds) launches.back()->workspace_bytes = scratch_.top;
 }
 
@@ -164,6 +174,7 @@ void Recording::add(BoundLaunch* launch, const char* op, const KernelCost& cost)
 
 void Recording::keep(Kept<View>& to, const View& v) {
   to.value = v;
+  to.block = -1;
   const std::lock_guard lock(active().mutex);
   const auto after = live_.upper_bound(v.as<char>());
   if (after == live_.begin()) return;
@@ -172,6 +183,7 @@ void Recording::keep(Kept<View>& to, const View& v) {
   if (v.as<char>() >= block.data + std::max<size_t>(block.bytes, 1)) return;
   block.last = static_cast<int64_t>(launches.size()) - 1;
   if (block.first < 0) block.first = block.last;
+  to.block = static_cast<int64_t>(index);
   patches.push_back({&to.value.data, index});
 }
 

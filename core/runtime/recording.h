@@ -40,6 +40,12 @@ struct Kept {
   const T& get() const { return value; }
 };
 template <>
+struct Kept<View> {
+  View value;
+  int64_t block;  // of the capture in which it lies; -1: outside
+  const View& get() const { return value; }
+};
+template <>
 struct Kept<const View*> {
   Kept<View> view;
   bool present;
@@ -78,8 +84,8 @@ class Pages {
 struct RecordedBlock {
   char* data;
   size_t bytes;
-  Storage* storage;                // null once it is freed
-  int64_t first = -1, last = -1;   // the launches that use it
+  Storage* storage;               // null once it is freed
+  int64_t first = -1, last = -1;  // the launches that use it
 };
 
 class Recording {
@@ -109,6 +115,7 @@ class Recording {
   void resume(DeviceState* stream_device, Stream* current) noexcept;
   // Lets the capture fail at its end, however the exception that follows is treated.
   [[noreturn]] void refuse(const std::string& why);
+  void check_whole();  // CaptureError if something was refused, or a launch failed
 
   struct Outside {
     Storage* storage;
@@ -124,8 +131,7 @@ class Recording {
   Stream* const outer;   // the thread's before, of the device
   const bool binds;      // else the device records
   bool paused = false;
-  std::string refused;  // the first refusal
-  KernelCost cost;      // of all launches
+  KernelCost cost;  // of all launches
   Pages pages;
   std::vector<BoundLaunch*> launches;
   std::vector<RecordedBlock> blocks;
@@ -146,6 +152,8 @@ class Recording {
   DeviceState* const outer_device_;  // of the thread's current stream before
   Stream* const outer_stream_;
   Scratch scratch_{};
+  std::string refused_;                 // the first refusal
+  const char* running_ = nullptr;       // the op whose launch has begun and not ended
   std::map<const char*, size_t> live_;  // blocks that are not freed, by address
 };
 

@@ -5,6 +5,7 @@
 #include <tinytorch/profiler.h>
 
 #include "core/runtime/arena_plan.h"
+#include "core/runtime/fusion.h"
 #include "core/runtime/launch.h"
 #include "core/tensor/tensor_impl.h"
 
@@ -23,7 +24,7 @@ struct Graph::Impl {
 
   void take_over(Recording& r);
   void place_temporaries(Recording& r);
-  void replay();
+  void run();
   void run_launches(Stream* s);
   void run_observed(Stream* s, KernelContext& c, Scratch& scratch);
 
@@ -75,12 +76,12 @@ Capture::~Capture() = default;
 Graph Capture::finish() {
   Recording& r = state_->recording;
   r.pause();
-  if (!r.refused.empty()) throw CaptureError(r.refused);
+  r.check_whole();
   auto impl = std::make_unique<Graph::Impl>(r.device);
   impl->recorded = state_->end_recording();
   impl->take_over(r);
   state_.reset();
-  if (impl->recorded) impl->replay();  // recording was not running
+  if (impl->recorded) impl->run();  // recording was not running
   return Graph(std::move(impl));
 }
 
@@ -109,7 +110,7 @@ void Graph::Impl::place_temporaries(Recording& r) {
   char* base = static_cast<char*>(arena->block.data);
   for (const Recording::Patch& p : r.patches) {
     const RecordedBlock& b = r.blocks[p.block];
-    if (!b.storage)
+    if (!b.storage && b.first >= 0)
       *p.data = base + planned[place[p.block]].offset + (static_cast<char*>(*p.data) - b.data);
   }
   size_t next = temporaries;
@@ -119,6 +120,7 @@ void Graph::Impl::place_temporaries(Recording& r) {
 
 // Keeps alive what the step used and what it left behind.
 void Graph::Impl::take_over(Recording& r) {
+  if (device->synchronous) fuse_elementwise(r);
   place_temporaries(r);
   kept.reserve(kept.size() + r.outside.size() + r.blocks.size());
   written.reserve(r.outside.size() + r.blocks.size());
@@ -141,13 +143,12 @@ void Graph::Impl::take_over(Recording& r) {
 
 // ---- replay
 
-void Graph::Impl::replay() {
+void Graph::Impl::run() {
   Stream* s = current_stream(device);
   if (!device->synchronous) {
     for (Storage* storage : kept)
       if (storage->stream != s) record_cross_stream_use(storage, s);
   }
-  for (Storage* storage : written) ++storage->version;
   if (!recorded) return run_launches(s);
   if (!observed()) return recorded->replay(*s);
   LaunchEvent event("graph", device, s, cost);
@@ -211,7 +212,8 @@ void Graph::replay() {
   if (TT_UNLIKELY(!impl_))
     throw CaptureError("[replay] the graph is empty (default-constructed or moved from)");
   not_in_capture("replay", "inside a capture: a replay is not recorded; replay between steps");
-  impl_->replay();
+  for (Storage* s : impl_->written) ++s->version;
+  impl_->run();
 }
 int64_t Graph::launches() const noexcept {
   return impl_ ? static_cast<int64_t>(impl_->launches.size()) : 0;

@@ -161,8 +161,8 @@ void* Tensor::data_checked(Dtype wanted) const {
                      ", needed: its own dtype");
   if (!v.contiguous)
     throw ShapeError("[data] " + show(v) + " is not contiguous; call contiguous() first");
-  not_in_capture(
-      "data", "inside a capture: what the host does there is no launch; do it after replay()");
+  not_in_capture("data",
+                 "inside a capture: what the host does there is no launch; do it after replay()");
   DeviceState* d = impl_->storage->device;
   if (!d->host_memory)
     throw DeviceError("[data] " + show(v) + " lies in the memory of " + d->name +
@@ -174,9 +174,10 @@ void* Tensor::data_checked(Dtype wanted) const {
 // ---- transfer
 
 void copy_bytes(const Tensor& dst, const Tensor& src) {
-  not_in_capture("to",
-                 "from one device to another inside a capture, needed: one device; between replays, "
-                 "copy_ new values into the tensors that the step reads");
+  not_in_capture(
+      "to",
+      "from one device to another inside a capture, needed: one device; between replays, "
+      "copy_ new values into the tensors that the step reads");
   const View &to = use(dst), &from = use(src);
   const auto bytes = static_cast<size_t>(bytes_of(to));
   if (bytes == 0) return;
