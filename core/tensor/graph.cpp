@@ -61,7 +61,7 @@ Capture::State::~State() {
   } catch (const std::exception&) {  // a lost device tells the next caller
   }
   for (const RecordedBlock& b : recording.blocks)
-    if (b.storage) b.storage->recorded = false;
+    if (b.storage) b.storage->known &= static_cast<uint8_t>(~kRecorded);
   for (const auto& [address, outside] : recording.outside) release(outside.storage);
 }
 

@@ -14,7 +14,7 @@ namespace {
 void list_storage(Storage* s) noexcept {
   DeviceState* d = s->device;
   std::lock_guard lock(d->mutex);
-  s->listed = true;
+  s->known |= kListed;
   s->previous = nullptr;
   s->next = d->listed;
   if (d->listed) d->listed->previous = s;
@@ -64,7 +64,7 @@ TT_INLINE Storage* make_storage(DeviceState* d, size_t bytes, Stream* stream) {
 TT_COLD Storage* new_storage_there(DeviceState* d, size_t bytes) {
   Storage* s = make_storage(d, bytes, thread_state().stream);
   if (Recording* r = capturing(); r && r->device == d) {
-    s->recorded = true;
+    s->known |= kRecorded;
     try {
       r->allocated(s, s->block);
     } catch (...) {
@@ -102,11 +102,13 @@ static void release_foreign(ForeignMemory* memory) noexcept {
   running = false;
 }
 
+TT_COLD static void forget(Storage* s) noexcept {
+  if (s->known & kRecorded) Recording::freed(s, s->block);
+  if (s->known & kListed) unlist_storage(s);
+}
+
 void destroy(Storage* s) noexcept {
-  if (TT_UNLIKELY(s->listed | s->recorded)) {
-    if (s->recorded) Recording::freed(s, s->block);
-    if (s->listed) unlist_storage(s);
-  }
+  if (TT_UNLIKELY(s->known != 0)) forget(s);
   if (TT_UNLIKELY(s->foreign != nullptr)) {
     release_foreign(s->foreign);
   } else {

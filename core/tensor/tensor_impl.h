@@ -17,12 +17,15 @@ struct ForeignMemory {
   ForeignMemory* next = nullptr;
 };
 
+// Who is told when a storage dies: its device's list, the capture in which it was made.
+inline constexpr uint8_t kListed = 1, kRecorded = 2;
+
 struct Storage {
   Refs refs;
   uint32_t version = 0;  // bumped by every change in place
   uint8_t category = 0;
   bool inference = false;  // made in InferenceMode: cannot be saved for a gradient
-  bool listed : 1 = false, recorded : 1 = false;  // known to its device's list, to a capture
+  uint8_t known = 0;       // kListed | kRecorded
   DeviceState* device = nullptr;
   Stream* stream = nullptr;  // the one it was allocated for
   Block block;
