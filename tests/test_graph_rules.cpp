@@ -97,6 +97,20 @@ TEST_P(GraphRules, ARefusalCannotBeSwallowed) {
       {"item"});
 }
 
+// Nor does swallowing what a kernel reported.
+TEST_P(GraphRules, AFailedLaunchCannotBeSwallowed) {
+  if (!device_.info().synchronous) GTEST_SKIP() << "there it is reported after the capture";
+  const Tensor table = ones({4, 2}), index = full({3}, 9);
+  expect_refused(
+      [&] {
+        try {
+          embedding(table, index);
+        } catch (const IndexError&) {
+        }
+      },
+      {"[embedding] failed inside the capture"});
+}
+
 TEST_P(GraphRules, WhatTheStepThrowsPassesThrough) {
   struct Own {};
   const NothingLeaks leaks(device_);

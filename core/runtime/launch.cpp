@@ -30,6 +30,7 @@ void report_value_error(KernelContext& c, ValueErrorKind kind, int64_t position,
 void throw_value_error(ErrorWord& word) {
   const ErrorWord e = word;
   word = ErrorWord{};
+  if (Recording* r = capturing()) r->failed(e.op ? e.op : "?");
   const std::string op = "[" + std::string(e.op ? e.op : "?") + "] ";
   const std::string where = " at position " + std::to_string(e.position);
   if (e.kind == static_cast<uint32_t>(ValueErrorKind::zero_divisor)) {

@@ -109,6 +109,7 @@ class Recording {
             std::type_identity_t<P>... args);
   void wrote(const View& v);  // an output of the launch
   void end() noexcept;
+  void failed(const char* op) noexcept { running_ = op; }  // found a bad value
 
   // The thread works as before the capture, until resume().
   void pause() noexcept;
