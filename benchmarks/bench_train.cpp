@@ -135,6 +135,19 @@ void report_work(const std::string& name, const std::function<void()>& step,
   report.facts(name, "work", {{"flops", flops}, {"bytes", bytes}, {"kernel_calls", calls}});
 }
 
+void train_captured(const std::string& name, const Device& device,
+                    const std::function<void()>& step, const Reporter& report) {
+  step();  // makes the state that a first step makes
+  Graph graph = capture(device, step);
+  const auto replay = [&] { graph.replay(); };
+  report.times(name, "step",
+               bench::measure(replay, [&] { device.synchronize(); }, {.total_seconds = 1.2}),
+               {{"launches", static_cast<double>(graph.launches())},
+                {"arena_mb", static_cast<double>(graph.arena_bytes()) / (1 << 20)}});
+  report_memory(name, device, replay, report);
+  report_work(name, replay, report);
+}
+
 void train(const std::string& name, Task (*make)(), Rule rule, const Device& device,
            const Reporter& report) {
   const DeviceGuard on(device);
@@ -151,6 +164,7 @@ void train(const std::string& name, Task (*make)(), Rule rule, const Device& dev
     objective().backward();
     task.optimizer->step();
   };
+  if (report.captured()) return train_captured(name, device, step, report);
   const auto evaluate = [&] {
     const NoGrad guard;
     (*task.net)(task.x);
@@ -169,9 +183,11 @@ void train(const std::string& name, Task (*make)(), Rule rule, const Device& dev
 }
 
 bench::Workload workload(const char* name, Task (*make)(), Rule rule) {
-  return {name, [=](const Device& device, const Reporter& report) {
+  return {name,
+          [=](const Device& device, const Reporter& report) {
             train(name, make, rule, device, report);
-          }};
+          },
+          true};
 }
 
 }  // namespace

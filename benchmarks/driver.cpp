@@ -18,20 +18,22 @@ namespace {
 struct Arguments {
   std::string device = "cpu", only, json, one;
   int threads = 1;
-  bool list = false, help = false;
+  bool list = false, help = false, captured = false;
 };
 
 void print_help(const char* program, const char* about) {
-  std::cout << program << ": " << about << "\n\nusage: " << program
-            << " [--device D] [--threads N] [--only NAME,...] [--json FILE] [--list]\n\n"
-               "  --device D      cpu, reference, cuda, or the name of a plugin (default cpu)\n"
-               "  --threads N     threads of the CPU backend (default 1)\n"
-               "  --only NAME,... workloads whose names start with one of these\n"
-               "  --json FILE     write the lines to FILE instead of standard output\n"
-               "  --list          print the names of the workloads\n\n"
-               "One JSON line a measurement: seconds per call (median, 10th and 90th percentile of "
-               "the rounds) and the peak\n"
-               "resident size of the workload's process in MiB.\n";
+  std::cout
+      << program << ": " << about << "\n\nusage: " << program
+      << " [--device D] [--threads N] [--only NAME,...] [--json FILE] [--captured] [--list]\n\n"
+         "  --device D      cpu, reference, cuda, or the name of a plugin (default cpu)\n"
+         "  --threads N     threads of the CPU backend (default 1)\n"
+         "  --only NAME,... workloads whose names start with one of these\n"
+         "  --json FILE     write the lines to FILE instead of standard output\n"
+         "  --captured      capture the step and time its replay (training steps only)\n"
+         "  --list          print the names of the workloads\n\n"
+         "One JSON line a measurement: seconds per call (median, 10th and 90th percentile of "
+         "the rounds) and the peak\n"
+         "resident size of the workload's process in MiB.\n";
 }
 
 std::optional<std::string> parse(int argc, char** argv, Arguments& out) {
@@ -43,6 +45,10 @@ std::optional<std::string> parse(int argc, char** argv, Arguments& out) {
     }
     if (flag == "--list") {
       out.list = true;
+      continue;
+    }
+    if (flag == "--captured") {
+      out.captured = true;
       continue;
     }
     std::string* value = flag == "--device" ? &out.device
@@ -81,7 +87,8 @@ int run_here(const Workload& workload, const Arguments& arguments) {
   try {
     tinytorch::set_num_threads(arguments.threads);
     const tinytorch::Device device(arguments.device);
-    workload.run(device, Reporter(device.name(), arguments.threads, arguments.json));
+    const std::string variant = device.name() + (arguments.captured ? " captured" : "");
+    workload.run(device, Reporter(variant, arguments.threads, arguments.json, arguments.captured));
     return 0;
   } catch (const std::exception& e) {
     std::cerr << workload.name << ": " << e.what() << '\n';
@@ -99,6 +106,7 @@ int run_in_child(const std::string& name, const Arguments& arguments) {
                                     "--threads",
                                     std::to_string(arguments.threads)};
   if (!arguments.json.empty()) words.insert(words.end(), {"--json", arguments.json});
+  if (arguments.captured) words.push_back("--captured");
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
@@ -119,8 +127,11 @@ int run_in_child(const std::string& name, const Arguments& arguments) {
 
 }  // namespace
 
-Reporter::Reporter(std::string device, int threads, std::string json_path)
-    : device_(std::move(device)), json_path_(std::move(json_path)), threads_(threads) {}
+Reporter::Reporter(std::string variant, int threads, std::string json_path, bool captured)
+    : variant_(std::move(variant)),
+      json_path_(std::move(json_path)),
+      threads_(threads),
+      captured_(captured) {}
 
 void Reporter::times(const std::string& workload, const std::string& phase,
                      const std::vector<double>& sorted,
@@ -145,7 +156,7 @@ void Reporter::facts(const std::string& workload, const std::string& phase,
 void Reporter::write(const JsonLine& line) const {
   JsonLine whole = line;
   whole.number("peak_rss_mb", peak_rss_mib(), "%.1f").number("threads", threads_, "%.0f");
-  whole.text("variant", device_).text("framework", "tinytorch");
+  whole.text("variant", variant_).text("framework", "tinytorch");
   if (json_path_.empty()) {
     std::cout << whole.str() << std::endl;
     return;
@@ -168,8 +179,9 @@ int run_benchmarks(int argc, char** argv, const char* about,
   }
   std::vector<const Workload*> chosen;
   for (const Workload& workload : workloads)
-    if (arguments.one.empty() ? wanted(workload.name, arguments.only)
-                              : workload.name == arguments.one)
+    if ((arguments.one.empty() ? wanted(workload.name, arguments.only)
+                               : workload.name == arguments.one) &&
+        (workload.can_capture || !arguments.captured))
       chosen.push_back(&workload);
   if (chosen.empty()) {
     std::cerr << argv[0] << ": no workload of that name; --list prints the names\n";

@@ -16,7 +16,9 @@ namespace bench {
 // Where a workload's lines go: stdout, or the file named by --json.
 class Reporter {
  public:
-  Reporter(std::string device, int threads, std::string json_path);
+  Reporter(std::string variant, int threads, std::string json_path, bool captured);
+
+  bool captured() const { return captured_; }  // is the step to be captured and replayed?
 
   void times(const std::string& workload, const std::string& phase,
              const std::vector<double>& sorted,
@@ -27,13 +29,15 @@ class Reporter {
  private:
   void write(const JsonLine& line) const;
 
-  std::string device_, json_path_;
+  std::string variant_, json_path_;
   int threads_;
+  bool captured_;
 };
 
 struct Workload {
   std::string name;
   std::function<void(const tinytorch::Device&, const Reporter&)> run;
+  bool can_capture = false;
 };
 
 // main() of a benchmark program. Exit status: 0, 1 if a workload failed, 2 for bad arguments.

@@ -95,6 +95,9 @@ class CpuBackend final : public Backend {
   const KernelTable& kernels() const override { return table_; }
   void set_num_threads(int threads) override { cpu::set_num_threads(threads); }
   int num_threads() const override { return cpu::num_threads(); }
+  void run_tasks(int64_t tasks, int slots, Task f, void* argument) override {
+    cpu::run_tasks(tasks, slots, f, argument);
+  }
   std::string details() const override;
 
  private:

@@ -94,7 +94,7 @@ void accumulate(Tensor& into, Tensor&& g, bool leaf) {
     into = !leaf || sole(g) ? std::move(g) : g.clone();  // a leaf never shares its gradient
   } else if (TT_UNLIKELY(is_storage_only(dtype))) {      // storage: sum in f32
     into = add(into.to(Dtype::f32), g.to(Dtype::f32)).to(dtype);
-  } else if (plain && sole(into)) {
+  } else if (plain && (sole(into) || (leaf && fixed_place(into)))) {
     into.add_(g);
   } else if (plain && sole(g)) {
     g.add_(into);

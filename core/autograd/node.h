@@ -10,6 +10,7 @@
 
 #include <tinytorch/autograd.h>
 
+#include "core/runtime/recording.h"
 #include "core/tensor/tensor_impl.h"
 
 namespace tinytorch {
@@ -198,6 +199,11 @@ inline bool sole(const Tensor& t) {
   const TensorImpl* p = t.impl();
   return p->refs.unique() && p->storage->refs.unique() && !p->link && p->view.contiguous &&
          !p->storage->foreign;
+}
+
+// The gradient of a leaf keeps its memory in a capture: every replay adds to the same.
+inline bool fixed_place(const Tensor& leaf_gradient) {
+  return capturing() && !leaf_gradient.impl()->link && view_of(leaf_gradient).contiguous;
 }
 
 // The gradient function of a leaf.

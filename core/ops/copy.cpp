@@ -58,7 +58,8 @@ namespace {
 // The elements cast to T's dtype, dense, copied to `host`. A cast is made on the host's side, so
 // that a backend needs no kernel for it.
 template <class T>
-void read(const Tensor& t, T* host) {
+void read(const char* op, const Tensor& t, T* host) {
+  not_in_capture(op, kNoReading);
   const Tensor raw = dense(t.detach());
   const Tensor cast = view_of(raw).dtype == dtype_of<T> ? raw : raw.cpu().to(dtype_of<T>);
   copy_to_host(use(cast), device_of(cast), host);
@@ -72,7 +73,7 @@ T Tensor::item() const {
   if (impl_->view.numel != 1)
     throw ShapeError("[item] " + show(impl_->view) + ", needed: a single element");
   T value;
-  read(*this, &value);
+  read("item", *this, &value);
   return value;
 }
 
@@ -80,7 +81,7 @@ template <class T>
 std::vector<T> Tensor::to_vector() const {
   check_defined("to_vector", *this);
   std::vector<T> out(static_cast<size_t>(impl_->view.numel));
-  read(*this, out.data());
+  read("to_vector", *this, out.data());
   return out;
 }
 template <>

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include <tinytorch/graph.h>
 #include <tinytorch/ops/create.h>
 
 #include "core/tensor/tensor_impl.h"
@@ -27,6 +28,7 @@ Defaults& defaults() {
 Generator::Generator(uint64_t seed, const Device& device) : impl_(std::make_shared<Impl>()) {
   impl_->device = device;
   CategoryGuard category(Category::other);
+  const CapturePause once;
   impl_->state = empty({2}, {.dtype = Dtype::i64, .device = device});
   manual_seed(seed);
 }

@@ -8,6 +8,7 @@
 
 #include <tinytorch/autograd.h>
 #include <tinytorch/error.h>
+#include <tinytorch/graph.h>
 #include <tinytorch/ops/create.h>
 #include <tinytorch/profiler.h>
 
@@ -146,6 +147,7 @@ int Optimizer::gather(Cohort& cohort) {
 Optimizer::Cohort Optimizer::split_idle(Cohort& cohort) {
   Cohort active, idle;
   active.hyper = cohort.hyper;
+  const CapturePause once;
   if (cohort.hyper.defined()) idle.hyper = cohort.hyper.clone();
   active.gradients = cohort.gradients;
   for (size_t i = 0; i < cohort.parameters.size(); ++i) {
@@ -162,6 +164,7 @@ Optimizer::Cohort Optimizer::split_idle(Cohort& cohort) {
 // Makes the state of a cohort at its first step.
 void Optimizer::prepare(int group, Cohort& cohort) const {
   CategoryGuard category(Category::optimizer_state);
+  const CapturePause once;
   const Tensor& first = cohort.parameters.front();
   Tensor hyper = make_hyper(first, learning_rate(group), 0);
   std::vector<Tensor> state[kMaxSlots];

@@ -21,6 +21,9 @@ Stream::~Stream() = default;
 Allocator::~Allocator() = default;
 Backend::~Backend() = default;
 
+void Backend::run_tasks(int64_t tasks, int, Task f, void* argument) {
+  for (int64_t task = 0; task < tasks; ++task) f(argument, task, 0);
+}
 bool Stream::begin_capture() { return false; }
 std::unique_ptr<RecordedGraph> Stream::end_capture() { return nullptr; }
 

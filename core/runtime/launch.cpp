@@ -30,6 +30,7 @@ void report_value_error(KernelContext& c, ValueErrorKind kind, int64_t position,
 void throw_value_error(ErrorWord& word) {
   const ErrorWord e = word;
   word = ErrorWord{};
+  if (Recording* r = capturing()) r->failed(e.op ? e.op : "?");
   const std::string op = "[" + std::string(e.op ? e.op : "?") + "] ";
   const std::string where = " at position " + std::to_string(e.position);
   if (e.kind == static_cast<uint32_t>(ValueErrorKind::zero_divisor)) {
@@ -40,6 +41,7 @@ void throw_value_error(ErrorWord& word) {
 }
 
 void synchronize(DeviceState* d, Stream* s) {
+  not_in_capture("synchronize", "inside a capture: a replay would not wait; wait after replay()");
   s->synchronize();
   if (d->synchronous) return;
   ErrorWord* word = s->context().error;

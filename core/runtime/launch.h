@@ -1,5 +1,6 @@
 // The one choke point: every kernel call of the library goes through launch<rows::name>(op, device,
-// arguments). Profiler events, anomaly checks and value errors hang here and nowhere else.
+// arguments). Profiler events, anomaly checks, capture and value errors hang here and nowhere
+// else.
 #pragma once
 
 #include <type_traits>
@@ -7,6 +8,7 @@
 #include <tinytorch/backend/kernel_cost.h>
 
 #include "core/runtime/device_state.h"
+#include "core/runtime/recording.h"
 
 namespace tinytorch {
 
@@ -64,12 +66,21 @@ void for_outputs(bool optional, const F& f, const First& first, const Rest&... r
 template <class Row, class... A>
 TT_COLD void launch_hooked(DeviceState* d, Stream* s, KernelContext& c, const A&... args) {
   auto fn = d->kernels->*Row::kMember;
-  if (observed()) {
+  Recording* recording = capturing();
+  if (recording) {
+    const KernelCost cost = Row::kCost(c, args...);
+    recording->begin(c.op, d, s, c, cost);
+    if (recording->binds) recording->bind(fn, c.op, cost, args...);
+    for_outputs(
+        false, [&](const View& v) { recording->wrote(v); }, args...);
+  }
+  if (observed() && !(recording && !recording->binds)) {  // else it runs in replays only
     LaunchEvent event(c.op, d, s, Row::kCost(c, args...));
     fn(c, args...);
   } else {
     fn(c, args...);
   }
+  if (recording) recording->end();
   if (thread_state().anomaly && !(d->synchronous && c.error->kind)) {
     for_outputs(
         false, [&](const View& v) { check_finite(c.op, Row::kName, d, v); }, args...);

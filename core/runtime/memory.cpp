@@ -2,16 +2,40 @@
 // report of an out of memory.
 #include <tinytorch/memory.h>
 
+#include <algorithm>
+
 #include "core/runtime/device_state.h"
 #include "core/runtime/events.h"
 
 namespace tinytorch {
 
+namespace {
+
+// A launch never gives a part back: workspaces of one kernel are few.
+void* take(Scratch& s, size_t bytes) {
+  constexpr size_t kAlignment = 64;
+  const size_t at = s.top;
+  s.top += std::max((bytes + kAlignment - 1) / kAlignment, size_t{1}) * kAlignment;
+  return s.top <= s.bytes ? s.base + at : nullptr;
+}
+bool inside(const Scratch& s, const void* data) {
+  const auto* at = static_cast<const char*>(data);
+  return at >= s.base && at < s.base + s.bytes;
+}
+
+}  // namespace
+
 Workspace::Workspace(KernelContext& context, size_t bytes) : context_(context) {
+  if (Scratch* s = thread_state().scratch) {
+    block_ = {take(*s, bytes), bytes};
+    if (block_.data) return;
+  }
   CategoryGuard guard(Category::workspace);
   block_ = context.allocator->allocate(bytes, *context.stream);
 }
 Workspace::~Workspace() {
+  const Scratch* s = thread_state().scratch;
+  if (s && inside(*s, block_.data)) return;
   CategoryGuard guard(Category::workspace);
   context_.allocator->free(block_, *context_.stream);
 }

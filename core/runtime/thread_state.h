@@ -13,6 +13,7 @@ namespace tinytorch {
 struct DeviceState;
 struct Node;
 class GeneratorGuard;
+class Recording;
 
 inline constexpr size_t kPoolGrain = 64;
 inline constexpr unsigned kPoolBins =
@@ -25,6 +26,13 @@ struct FreeItem {
 struct PoolBin {
   FreeItem* head;
   uint32_t count;
+};
+
+// Memory in which a replayed launch finds its workspace. During a capture it is empty, and only
+// tells how much a launch asks for.
+struct Scratch {
+  char* base;
+  size_t bytes, top;
 };
 
 struct ThreadState {
@@ -45,6 +53,8 @@ struct ThreadState {
   Stream* stream;
   const GeneratorGuard* generators;  // the innermost guard
   ErrorWord error;                   // of synchronous devices
+  Recording* recording;              // of the capture that runs, also while it is paused
+  Scratch* scratch;                  // of a capture or replay
 };
 static_assert(sizeof(ThreadState) <= 384);
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/runtime/events.h"
+#include "core/runtime/recording.h"
 #include "core/tensor/tensor_impl.h"
 
 namespace tinytorch {
@@ -13,7 +14,7 @@ namespace {
 void list_storage(Storage* s) noexcept {
   DeviceState* d = s->device;
   std::lock_guard lock(d->mutex);
-  s->listed = true;
+  s->known |= kListed;
   s->previous = nullptr;
   s->next = d->listed;
   if (d->listed) d->listed->previous = s;
@@ -37,10 +38,7 @@ Category ambient_category() {
   throw OutOfMemoryError(why + "\n" + memory_report(d));
 }
 
-}  // namespace
-
-Storage* new_storage(DeviceState* d, size_t bytes) {
-  Stream* stream = current_stream(d);
+TT_INLINE Storage* make_storage(DeviceState* d, size_t bytes, Stream* stream) {
   auto* s = new (pool_get(sizeof(Storage))) Storage;
   try {
     s->block = d->allocator->allocate(bytes, *stream);
@@ -60,6 +58,28 @@ Storage* new_storage(DeviceState* d, size_t bytes) {
     list_storage(s);
   }
   return s;
+}
+
+// On a current stream of the thread's own, which may be that of a capture.
+TT_COLD Storage* new_storage_there(DeviceState* d, size_t bytes) {
+  Storage* s = make_storage(d, bytes, thread_state().stream);
+  if (Recording* r = capturing(); r && r->device == d) {
+    s->known |= kRecorded;
+    try {
+      r->allocated(s, s->block);
+    } catch (...) {
+      destroy(s);
+      throw;
+    }
+  }
+  return s;
+}
+
+}  // namespace
+
+Storage* new_storage(DeviceState* d, size_t bytes) {
+  if (TT_UNLIKELY(thread_state().stream_device == d)) return new_storage_there(d, bytes);
+  return make_storage(d, bytes, d->stream);
 }
 
 // A deleter may hold the last handle of other foreign memory, and so on: they run one after the
@@ -82,8 +102,13 @@ static void release_foreign(ForeignMemory* memory) noexcept {
   running = false;
 }
 
+TT_COLD static void forget(Storage* s) noexcept {
+  if (s->known & kRecorded) Recording::freed(s, s->block);
+  if (s->known & kListed) unlist_storage(s);
+}
+
 void destroy(Storage* s) noexcept {
-  if (TT_UNLIKELY(s->listed)) unlist_storage(s);
+  if (TT_UNLIKELY(s->known != 0)) forget(s);
   if (TT_UNLIKELY(s->foreign != nullptr)) {
     release_foreign(s->foreign);
   } else {
@@ -112,7 +137,9 @@ void retag(Storage* s, Category category) noexcept {
 }
 
 void record_cross_stream_use(Storage* s, Stream* stream) {
-  if (!s->foreign) s->device->allocator->record_use(s->block, *stream);
+  if (Recording* r = capturing(); r && r->device == s->device && r->used(s, s->block))
+    s->refs.retain();
+  if (!s->foreign && !s->device->synchronous) s->device->allocator->record_use(s->block, *stream);
 }
 
 std::string memory_report(DeviceState* d) {

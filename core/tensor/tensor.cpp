@@ -161,6 +161,8 @@ void* Tensor::data_checked(Dtype wanted) const {
                      ", needed: its own dtype");
   if (!v.contiguous)
     throw ShapeError("[data] " + show(v) + " is not contiguous; call contiguous() first");
+  not_in_capture("data",
+                 "inside a capture: what the host does there is no launch; do it after replay()");
   DeviceState* d = impl_->storage->device;
   if (!d->host_memory)
     throw DeviceError("[data] " + show(v) + " lies in the memory of " + d->name +
@@ -172,6 +174,10 @@ void* Tensor::data_checked(Dtype wanted) const {
 // ---- transfer
 
 void copy_bytes(const Tensor& dst, const Tensor& src) {
+  not_in_capture(
+      "to",
+      "from one device to another inside a capture, needed: one device; between replays, "
+      "copy_ new values into the tensors that the step reads");
   const View &to = use(dst), &from = use(src);
   const auto bytes = static_cast<size_t>(bytes_of(to));
   if (bytes == 0) return;
@@ -194,6 +200,7 @@ void copy_bytes(const Tensor& dst, const Tensor& src) {
 }
 
 void copy_to_host(const View& v, DeviceState* d, void* host) {
+  not_in_capture("copy to the host", kNoReading);
   const auto bytes = static_cast<size_t>(bytes_of(v));
   if (d->host_memory && d->synchronous) {
     if (bytes) std::memcpy(host, v.data, bytes);
@@ -207,6 +214,9 @@ void copy_to_host(const View& v, DeviceState* d, void* host) {
 }
 
 void copy_from_host(const View& v, DeviceState* d, const void* host) {
+  not_in_capture("tensor",
+                 "of values of the host inside a capture: every replay would repeat them; make it "
+                 "before, and copy_ new values into it between replays");
   const auto bytes = static_cast<size_t>(bytes_of(v));
   if (!bytes) return;
   if (d->host_memory && d->synchronous) {

@@ -17,12 +17,15 @@ struct ForeignMemory {
   ForeignMemory* next = nullptr;
 };
 
+// Who is told when a storage dies: its device's list, the capture in which it was made.
+inline constexpr uint8_t kListed = 1, kRecorded = 2;
+
 struct Storage {
   Refs refs;
   uint32_t version = 0;  // bumped by every change in place
   uint8_t category = 0;
   bool inference = false;  // made in InferenceMode: cannot be saved for a gradient
-  bool listed = false;
+  uint8_t known = 0;       // kListed | kRecorded
   DeviceState* device = nullptr;
   Stream* stream = nullptr;  // the one it was allocated for
   Block block;
@@ -115,13 +118,12 @@ inline Tensor make_like(const Tensor& t) {
 
 void record_cross_stream_use(Storage* s, Stream* stream);
 
-// The view of a tensor that is about to be given to a kernel: tells the allocator if another stream
-// than its own uses it.
+// The view of a tensor that is about to be given to a kernel: tells the allocator, and a capture
+// (which has a stream of its own), if another stream than its own uses it.
 TT_INLINE const View& use(const Tensor& t) {
   Storage* s = t.impl()->storage;
   Stream* current = current_stream(s->device);
-  if (TT_UNLIKELY(s->stream != current && !s->device->synchronous))
-    record_cross_stream_use(s, current);
+  if (TT_UNLIKELY(s->stream != current)) record_cross_stream_use(s, current);
   return t.impl()->view;
 }
 TT_INLINE const View* use_optional(const Tensor& t) { return t.defined() ? &use(t) : nullptr; }

@@ -134,6 +134,10 @@ void LateAllocator::free_block(Block block, Stream& stream) noexcept {
     ++scheduler().counters.bad_frees;
     return;
   }
+  if (Tape* tape = workspace ? nullptr : late(stream).tape()) {  // its replays will use the block
+    tape->blocks.push_back(block);
+    return;
+  }
   slot->live = false;
   ++stats_.frees;
   stats_.in_use -= static_cast<int64_t>(slot->bytes);

@@ -1,6 +1,7 @@
 // Copies, markers and synchronisation of late streams.
 #include "tests/late/late_stream.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -41,6 +42,10 @@ LateStream::~LateStream() {
 
 void LateStream::push(Item* item) {
   const Lock lock(scheduler().mutex);
+  if (tape_) {
+    tape_->items.emplace_back(item);
+    return;
+  }
   scheduler().push(queue_, item);
   scheduler().catch_up();
 }
@@ -104,6 +109,57 @@ int64_t LateStream::time_of(Marker marker) const {
   if (!queue_.owns(marker))
     throw Error("[elapsed_us] marker " + std::to_string(marker.id) + " is not one of this stream");
   return queue_.time_of(marker);
+}
+
+// ---- capture
+
+namespace {
+
+// One run of a recorded item; the tape lives until the last of them is gone.
+class Again final : public Item {
+ public:
+  Again(std::shared_ptr<Tape> tape, size_t i) : tape_(std::move(tape)), i_(i) {}
+  void run() override { tape_->items[i_]->run(); }
+
+ private:
+  std::shared_ptr<Tape> tape_;
+  size_t i_;
+};
+
+class LateGraph final : public RecordedGraph {
+ public:
+  LateGraph(std::shared_ptr<Tape> tape, LateStream& stream)
+      : tape_(std::move(tape)), stream_(stream) {}
+  ~LateGraph() override {  // in the order of all streams that replayed
+    for (const Block& block : tape_->blocks) tape_->allocator.free(block, stream_);
+  }
+  void replay(Stream& stream) override {
+    const Lock lock(scheduler().mutex);
+    for (Block& block : tape_->blocks) tape_->allocator.record_use(block, stream);
+    for (size_t i = 0; i < tape_->items.size(); ++i) late(stream).push(new Again(tape_, i));
+  }
+
+ private:
+  std::shared_ptr<Tape> tape_;
+  LateStream& stream_;
+};
+
+}  // namespace
+
+// Frees that wait in the queue must not run into what is recorded. TINYTORCH_LATE_RECORDS=0 leaves
+// the recording to core.
+bool LateStream::begin_capture() {
+  const char* records = std::getenv("TINYTORCH_LATE_RECORDS");
+  if (records && *records == '0') return false;
+  const Lock lock(scheduler().mutex);
+  finish();
+  tape_ = std::make_shared<Tape>(allocator_);
+  return true;
+}
+
+std::unique_ptr<RecordedGraph> LateStream::end_capture() {
+  const Lock lock(scheduler().mutex);
+  return std::make_unique<LateGraph>(std::exchange(tape_, nullptr), *this);
 }
 
 }  // namespace tinytorch::late

@@ -8,6 +8,17 @@
 
 namespace tinytorch::late {
 
+// What a stream records instead of queueing it. Blocks that are freed meanwhile stay taken.
+struct Tape {
+  explicit Tape(LateAllocator& owner) : allocator(owner) {}
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  LateAllocator& allocator;
+  std::vector<std::unique_ptr<Item>> items;
+  std::vector<Block> blocks;
+};
+
 class LateStream final : public Stream {
  public:
   LateStream(LateAllocator& allocator, Queue& queue);
@@ -20,7 +31,10 @@ class LateStream final : public Stream {
   void wait(Marker marker) override;
   bool query(Marker marker) override;
   double elapsed_us(Marker from, Marker to) override;
+  bool begin_capture() override;
+  std::unique_ptr<RecordedGraph> end_capture() override;
 
+  Tape* tape() const { return tape_.get(); }  // null: nothing is recorded
   void push(Item* item);
   LateAllocator& allocator() const { return allocator_; }
   Queue& queue() const { return queue_; }
@@ -32,6 +46,7 @@ class LateStream final : public Stream {
   LateAllocator& allocator_;
   Queue& queue_;
   KernelContext context_;
+  std::shared_ptr<Tape> tape_;
 };
 
 inline LateStream& late(Stream& stream) { return static_cast<LateStream&>(stream); }

@@ -5,6 +5,7 @@
 #include <tinytorch/data.h>
 #include <tinytorch/device.h>
 #include <tinytorch/error.h>
+#include <tinytorch/graph.h>
 #include <tinytorch/io.h>
 #include <tinytorch/memory.h>
 #include <tinytorch/nn.h>

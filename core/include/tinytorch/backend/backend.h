@@ -81,7 +81,8 @@ struct Marker {
   uint64_t id = 0;
 };
 
-// A recorded sequence of launches that can run again.
+// A recorded sequence of launches that can run again, on any stream of the device. Owns the blocks
+// that were allocated and freed while it was recorded.
 class TT_API RecordedGraph {
  public:
   virtual ~RecordedGraph();
@@ -101,7 +102,10 @@ class TT_API Stream {
   virtual bool query(Marker) = 0;  // has it been passed?
   virtual double elapsed_us(Marker from,
                             Marker to) = 0;  // between two passed markers of this stream
-  // A backend that cannot record returns false; core then replays bound launches itself.
+  // From here on kernels given to the stream are recorded and do not run; nobody waits for it. A
+  // block that is freed meanwhile may be given out again to this stream only, until the recorded
+  // graph is destroyed. A backend that cannot record returns false; core then replays bound
+  // launches itself.
   virtual bool begin_capture();
   virtual std::unique_ptr<RecordedGraph> end_capture();
 };
@@ -161,6 +165,11 @@ class TT_API Backend {
   virtual const KernelTable& kernels() const = 0;
   virtual void set_num_threads(int) {}
   virtual int num_threads() const { return 1; }
+  // On a synchronous device: f(argument, task, slot) for every task in [0, tasks), on at most
+  // `slots` threads, each with a slot of its own in [0, slots). Kernels called by f run on its
+  // thread alone. f throws nothing.
+  using Task = void (*)(void* argument, int64_t task, int slot);
+  virtual void run_tasks(int64_t tasks, int slots, Task f, void* argument);
   virtual std::string details() const {
     return {};
   }  // lines for `doctor`: instruction set, libraries, ...
