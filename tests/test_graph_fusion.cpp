@@ -39,7 +39,9 @@ class GraphFusion : public OnDevice {
       for (size_t i = 0; i < eager.size(); ++i)
         EXPECT_TRUE(equal_bits(replayed[i], eager[i])) << "result " << i << ", " << threads;
     }
-    if (device_.info().synchronous) EXPECT_EQ(graph.launches(), launches);
+    if (device_.info().synchronous) {
+      EXPECT_EQ(graph.launches(), launches);
+    }
     return graph;
   }
 };
@@ -56,7 +58,9 @@ TEST_P(GraphFusion, ChainsAreOneLaunch) {
       {x}, 1);
   // Seven results between, of which none lies in memory as a whole.
   const int64_t pieces = num_threads() * 7 * 4 * 4096;
-  if (device_.info().synchronous) EXPECT_LT(graph.arena_bytes(), pieces);
+  if (device_.info().synchronous) {
+    EXPECT_LT(graph.arena_bytes(), pieces);
+  }
 }
 
 TEST_P(GraphFusion, OtherDtypesAndMasks) {
