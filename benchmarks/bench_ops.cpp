@@ -1,9 +1,9 @@
 // Times of single ops, made from the op cases that the tests use, on the inputs of the case: every
 // case that is marked `bench`, forward without history, and with gradients its backward. add_4 and
-// add_4_grad show what the smallest op costs; large/... ops that read and write more than the
-// caches hold, beside a copy, with the bytes that they must move.
+// add_4_grad show what the smallest op costs; large/... is bench_ops_large.cpp.
 #include <tinytorch/tinytorch.h>
 
+#include "benchmarks/bench_ops_large.h"
 #include "benchmarks/driver.h"
 #include "tests/op_cases/op_cases.h"
 
@@ -57,40 +57,6 @@ void measure_case(const OpCase& c, const Device& device, const Reporter& report)
   if (c.differentiable && tracked(inputs)) measure_backward(c, inputs, device, report);
 }
 
-constexpr int64_t kLargeRows = 4096, kLargeColumns = 1024;
-
-// `passes`: how many tensors of that size must be read or written.
-template <class F>
-void report_large(const char* name, const char* phase, int passes, const Device& device,
-                  const Reporter& report, F&& f) {
-  const std::vector<double> seconds = bench::measure(f, [&] { device.synchronize(); });
-  const double bytes = 4.0 * kLargeRows * kLargeColumns * passes;
-  report.times(name, phase, seconds,
-               {{"gigabytes_per_second", bytes / bench::median(seconds) / 1e9}});
-}
-
-void large_copy(const char* name, const Device& device, const Reporter& report) {
-  const DeviceGuard on(device);
-  const Tensor x = randn({kLargeRows, kLargeColumns});
-  report_large(name, "op", 2, device, report, [&] { x.clone(); });
-}
-
-void large_layer_norm(const char* name, const Device& device, const Reporter& report) {
-  const DeviceGuard on(device);
-  const Tensor x = randn({kLargeRows, kLargeColumns}, {.requires_grad = true}),
-               weight = randn({kLargeColumns}, {.requires_grad = true}),
-               bias = randn({kLargeColumns}, {.requires_grad = true});
-  {
-    const NoGrad guard;
-    report_large(name, "op", 2, device, report,
-                 [&] { layer_norm(x, {kLargeColumns}, weight, bias); });
-  }
-  const Tensor out = layer_norm(x, {kLargeColumns}, weight, bias), g = randn(out.shape());
-  report_large(name, "backward", 3, device, report, [&] {
-    grad({out}, {x, weight, bias}, {g}, {.retain_graph = true});
-  });
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -101,13 +67,8 @@ int main(int argc, char** argv) {
                            add_4(name, recorded, device, report);
                          }});
   }
-  const char *copy = "large/copy", *norm = "large/layer_norm";
-  workloads.push_back({copy, [=](const Device& device, const Reporter& report) {
-                         large_copy(copy, device, report);
-                       }});
-  workloads.push_back({norm, [=](const Device& device, const Reporter& report) {
-                         large_layer_norm(norm, device, report);
-                       }});
+  for (const auto& large : {bench::large_ops(), bench::large_convs()})
+    workloads.insert(workloads.end(), large.begin(), large.end());
   for (const OpCase& c : op_cases::op_cases())
     if (c.bench)
       workloads.push_back({c.name(), [&c](const Device& device, const Reporter& report) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The workloads of bench_train and the first rows of bench_ops in PyTorch on a CPU; the same JSON lines, the same way of measuring.
+"""The workloads of bench_train and the rows add_4 and large/ of bench_ops in PyTorch on a CPU; the same JSON lines, the same way of measuring.
 
   python3 torch_bench.py [--threads N] [--only NAME,...] [--variant V] [--json FILE]
 
@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 from collections import OrderedDict
+
+from torch_large import LARGE, large
 
 TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(8 << 30), "MALLOC_TOP_PAD_": str(64 << 20), "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -248,6 +250,8 @@ def main():
         report = Reporter(options.threads, options.variant, options.json)
         if options.one in OPS:
             OPS[options.one](torch, report)
+        elif options.one in LARGE:
+            large(torch, options.one, report, seconds_per_call)
         else:
             train(torch, options.one, report)
         return 0
@@ -255,7 +259,7 @@ def main():
         open(options.json, "w").close()
     environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), **(TUNED if options.variant != "default" else {}))
     failed = 0
-    for name in TRAINING + list(OPS):
+    for name in TRAINING + list(OPS) + list(LARGE):
         if not options.only or any(prefix and name.startswith(prefix) for prefix in options.only.split(",")):
             command = [sys.executable, __file__, "--one", name, "--threads", str(options.threads), "--variant", options.variant, "--json", options.json]
             failed |= subprocess.run(command, env=environment).returncode

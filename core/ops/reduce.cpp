@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include <tinytorch/ops/create.h>
 #include <tinytorch/ops/index.h>
@@ -40,6 +41,22 @@ Dimset dims_of(const char* op, const Tensor& a, const Shape& dims, bool keepdim)
     if (!gone || keepdim) s.result.push_back(gone ? 1 : v.shape[i]);
   }
   return s;
+}
+
+// [outer, n, inner] around the reduced dims, if they stand side by side and there are elements.
+std::optional<Shape> neighbours(const Tensor& a, const Dimset& s) {
+  const View& v = view_of(a);
+  int64_t sizes[3] = {1, 1, 1};
+  int place = 0;  // before, among or behind the reduced dims
+  for (int i = 0; i < v.rank; ++i) {
+    if (v.shape[i] == 1) continue;
+    const bool gone = s.kept[i] == 1;
+    if (place == 2 && gone) return {};
+    place = gone ? 1 : place == 0 ? 0 : 2;
+    sizes[place] *= v.shape[i];
+  }
+  if (v.numel == 0) return {};
+  return Shape{sizes[0], sizes[1], sizes[2]};
 }
 
 // The reduction of a, row-major with shape `kept`, seen as `result`.
@@ -153,8 +170,18 @@ Tensor var(const Tensor& t, const Shape& dims, bool unbiased, bool keepdim) {
   const Tensor a = real_only("var", t);
   const Dimset s = dims_of("var", a, dims, keepdim);
   const double n = static_cast<double>(s.count) - (unbiased ? 1 : 0);
-  return scaled_sum("var", square(sub(a, mean(a, dims, true))), s,
-                    n > 0 ? 1 / n : std::numeric_limits<double>::quiet_NaN());
+  const double scale = n > 0 ? 1 / n : std::numeric_limits<double>::quiet_NaN();
+  const std::optional<Shape> around = neighbours(a, s);
+  if (!around || !has_kernel<rows::variance>(device_of(a)))
+    return scaled_sum("var", square(sub(a, mean(a, dims, true))), s, scale);
+  Tensor out = make(device_of(a), view_of(a).dtype, s.result);
+  launch<rows::variance>("var", device_of(a), view_of(out), use(seen_as(dense(a), *around)),
+                         ReduceParams{scale});
+  if (!recording(a)) return out;
+  return attach(out, "var", {a}, [a = Saved(a), s, dims, scale](const Tensor& g) {
+    const Tensor distance = sub(a(), mean(a(), dims, true));
+    return Grads{mul(distance, mul(g, 2 * scale).reshape(s.kept))};
+  });
 }
 
 Tensor amax(const Tensor& a, const Shape& dims, bool keepdim) {

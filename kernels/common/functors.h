@@ -69,15 +69,6 @@ template <class T>
 TT_HD T sign_of(T x) {
   return x > T(0) ? T(1) : x < T(0) ? static_cast<T>(-1) : x;
 }
-// The slopes are in double, whatever T is.
-template <class T>
-TT_HD T gelu_grad_of(T g, T x) {
-  return static_cast<T>(g * gelu_slope(static_cast<double>(x)));
-}
-template <class T>
-TT_HD T gelu_tanh_grad_of(T g, T x) {
-  return static_cast<T>(g * gelu_tanh_slope(static_cast<double>(x)));
-}
 
 // C's division truncates; 0 and -1 are divisors that could trap.
 template <class T>
@@ -200,8 +191,8 @@ TT_BINARY_WORD(tanh_grad, Itself, (T(1) - abs_of(b)) * a * (T(1) + abs_of(b)),
                (a * (1 - b) * (1 + b)));
 TT_BINARY_WORD(sigmoid_grad, Itself, (a * b * (T(1) - b)), (a * b * (1 - b)));
 TT_BINARY_WORD(relu_grad, Itself, b > T(0) ? a : T(0), b > 0 ? a : E(0));
-TT_BINARY_WORD(gelu_grad, Itself, gelu_grad_of(a, b), (a * exact::gelu_slope(b)));
-TT_BINARY_WORD(gelu_tanh_grad, Itself, gelu_tanh_grad_of(a, b), (a * exact::gelu_tanh_slope(b)));
+TT_BINARY_WORD(gelu_grad, Itself, (a * gelu_slope(b)), (a * exact::gelu_slope(b)));
+TT_BINARY_WORD(gelu_tanh_grad, Itself, (a * gelu_tanh_slope(b)), (a * exact::gelu_tanh_slope(b)));
 TT_BINARY_WORD(eq, Truth, a == b, a == b);
 TT_BINARY_WORD(ne, Truth, a != b, a != b);
 TT_BINARY_WORD(lt, Truth, a < b, a < b);

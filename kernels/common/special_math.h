@@ -100,7 +100,7 @@ struct NormalTail {
 };
 template <class T>
 TT_HD NormalTail<T> normal_tail(T a) {
-  const T limit = sizeof(T) == 4 ? T(14.4) : T(38.8), y = a > limit ? limit : a;
+  const T limit = sizeof(T) == 4 ? T(14.8) : T(38.8), y = a > limit ? limit : a;
   const Pair<T> square = product_exact(y, y);
   return {decay_of(T(0.5) * square.high, T(0.5) * square.low), y};
 }
@@ -115,7 +115,28 @@ TT_HD T gelu_of(T x) {
   return x == -kInfinity<T> ? kNaN<T> : r;
 }
 
-// Phi(x) + x phi(x). Its terms cancel at x = -0.75, so float is computed in double.
+// The slope of gelu, Phi(x) + x phi(x), is 1 - c(x) for x >= 0 and c(-x) below, where c(a) = 1 -
+// Phi(a) - a phi(a) has a zero near 0.75, at which its terms cancel. Floats have the zero as a
+// factor; doubles measure their error by the terms.
+
+// e^(a^2/2) c(a) for a in [0, 14.8].
+TT_HD float scaled_gelu_change(float a) {
+  const float t = (a - 3.0f) / (a + 3.0f);
+  const float rest =
+      horner(t, 0x1.e9c6dep-2f, -0x1.eb6b5ep-4f, 0x1.b70f48p-5f, -0x1.cd30fep-7f, 0x1.aafa1cp-13f,
+             0x1.1e6a9p-10f, -0x1.84af18p-14f, -0x1.0173c2p-13f, 0x1.2972acp-18f, 0x1.79982p-17f);
+  return ((0x1.80ead2p-1f - a) - 0x1.a03fd4p-27f) * rest;
+}
+TT_HD float gelu_slope(float x) {
+  const float a = abs_of(x);
+  const NormalTail<float> tail = normal_tail(a);
+  const float change = tail.decay.times(scaled_gelu_change(tail.a));
+  // Taylor's series, up to z^3; z < 1/16.
+  const float near = fma_fast(
+      x, horner(x * x, 0x1.988454p-1f, -0x1.105838p-2f, 0x1.ea3864p-5f, -0x1.37404p-7f), 0.5f);
+  const float r = a < 0.25f ? near : x < 0 ? change : 1 - change;
+  return a == kInfinity<float> ? kNaN<float> : r;
+}
 TT_HD double gelu_slope(double x) {
   const NormalTail<double> tail = normal_tail(abs_of(x));
   const double change =
@@ -162,12 +183,27 @@ TT_HD T gelu_tanh_of(T x) {
   return x == -kInfinity<T> ? kNaN<T> : r;
 }
 
+// With s = 1 / (1 + e) and e = e^(-t) the slope at x = a >= 0 is s + a dt e s^2, and at -a 1 minus
+// that: e s^2 (1 + e - a dt), which has a zero near 0.75 as above.
+// Floats go through doubles, which need no Pairs.
+TT_HD float gelu_tanh_slope(float x) {
+  using G = GeluTanh<double>;
+  const double a = abs_of(x), y = a > 12 ? 12 : a;
+  const double dt3 = 3 * G::kScale.high * G::kCubic.high,
+               t = y * fma_fast(y * y, dt3 / 3, G::kScale.high);
+  const ExpParts<double> parts = exp_parts(-t);
+  const double power =
+      bits_as<double>((parts.rounded - FloatBits<double>::kBias) << FloatBits<double>::kMantissa);
+  const double e = fma_fast(power, parts.m, power), inverse = 1 / (1 + e);
+  const double dt = fma_fast(y * y, dt3, G::kScale.high);
+  const double change = e * inverse * (1 - y * dt * inverse), r = x < 0 ? change : 1 - change;
+  return abs_of(x) == kInfinity<float> ? kNaN<float> : static_cast<float>(r);
+}
 TT_HD double gelu_tanh_slope(double x) {
   const double a = abs_of(x), limit = GeluTanh<double>::kLimit, y = a > limit ? limit : a;
   const Decay<double> decay = gelu_tanh_decay(y);
   const double inverse = 1 / (1 + decay.value());
   const double dt = 0x1.9884533d43651p+0 * (1 + 3 * 0x1.6e4e26d4801f7p-5 * y * y);
-  // With s = 1 / (1 + e) the slope is s + a dt e s^2, and at -a it is 1 minus that.
   const double change = decay.times(inverse * (1 - y * dt * inverse));
   const double r = x < 0 ? change : 1 - change;
   return a == kInfinity<double> ? kNaN<double> : r;

@@ -3,6 +3,7 @@
 // far.
 #include "kernels/common/dispatch.h"
 #include "kernels/cpu/reduce_impl.h"
+#include "kernels/cpu/rows.h"
 
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
@@ -35,6 +36,7 @@ template <class T, bool kMax>
   }
   for (int64_t k = 1; k < n; ++k) {
     const T* row = x + k * inner;
+    prefetch_below(row, inner, n - k, width);
     for (int64_t c = 0; c < width; ++c) {
       const bool better = ((kMax ? row[c] > best[c] : row[c] < best[c]) | (row[c] != row[c])) &
                           (best[c] == best[c]);

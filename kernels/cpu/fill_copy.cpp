@@ -7,6 +7,8 @@ namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
 constexpr int64_t kCopyTile = 256 << 10;  // bytes of a task
+constexpr int64_t kCopyAhead = 2 << 10;   // bytes
+constexpr int64_t kRowsAhead = 8;         // rows that are asked for in advance
 
 // ---- fill
 
@@ -64,14 +66,14 @@ void copy_bytes(KernelContext& ctx, char* to, const char* from, int64_t bytes) {
     __builtin_memcpy(to, from, static_cast<size_t>(bytes));
     return;
   }
-  const bool stream = bytes >= kStreamBytes;
+  const bool stream = streams_past_cache(bytes);
   parallel_for(ctx, ceil_div(bytes, kCopyTile), [&](int64_t task) {
     const int64_t begin = task * kCopyTile, count = smaller(kCopyTile, bytes - begin);
     if (!stream) {
       __builtin_memcpy(to + begin, from + begin, static_cast<size_t>(count));
       return;
     }
-    stream_copy(to + begin, from + begin, count);
+    stream_copy(to + begin, from + begin, count, kCopyAhead);
     stream_done();
   });
 }
@@ -103,10 +105,19 @@ void copy_rows(KernelContext& ctx, const Nest& nest) {
   const int last = nest.rank - 1;
   const int64_t size = nest.size[last], rows = nest.numel / size,
                 per_task = ceil_div(kTileElements, size);
+  // Dense pieces of some lines each, far apart: the processor would see no stream in them.
+  const int64_t bytes = size * nest.bytes[0];
+  const bool pieces = nest.stride[1][last] == nest.bytes[0] && bytes >= 128 && bytes <= 2048;
   parallel_for(ctx, ceil_div(rows, per_task), [&](int64_t task) {
     int64_t row = task * per_task;
     const int64_t end = smaller(row + per_task, rows);
+    NestCursor ahead(nest, smaller(row + kRowsAhead, rows - 1) * size);
     for (NestCursor cursor(nest, row * size); row < end; ++row, cursor.step(nest, last - 1)) {
+      if (pieces && row + kRowsAhead < rows) {
+        const char* soon = nest.data[1] + ahead.offset[1];
+        for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(soon + b);
+        ahead.step(nest, last - 1);
+      }
       copy_row(nest.data[0] + cursor.offset[0], nest.stride[0][last],
                nest.data[1] + cursor.offset[1], nest.stride[1][last], size, nest.bytes[0]);
     }

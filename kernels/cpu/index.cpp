@@ -45,15 +45,52 @@ void select_single(KernelContext& ctx, U* out, const U* x, const int64_t* index,
 template <class T>
 void add_rows(KernelContext& ctx, T* out, const int64_t* index, const T* src, int64_t m,
               const Shape3& to, int64_t begin, int64_t end) {
+  constexpr int64_t kAhead = 4, kLine = 64 / static_cast<int64_t>(sizeof(T));
   for (int64_t j = 0; j < m; ++j) {
     if (TT_UNLIKELY(!in_range(index[j], to.n))) {
       report_index(ctx, j, index[j], to.n);
       continue;
     }
+    if (j + kAhead < m && in_range(index[j + kAhead], to.n)) {
+      for (int64_t i = begin; i < end; i += kLine) {
+        __builtin_prefetch(out + index[j + kAhead] * to.inner + i, 1);
+        __builtin_prefetch(src + (j + kAhead) * to.inner + i);
+      }
+    }
     T* o = out + index[j] * to.inner;
     const T* s = src + j * to.inner;
 #pragma GCC ivdep
     for (int64_t i = begin; i < end; ++i) o[i] = add_of(o[i], s[i]);
+  }
+}
+
+// Elements [first, first + count) of src to target[limit] at their indices.
+template <class T>
+[[gnu::noinline]] void scatter_row(KernelContext& ctx, T* target, const int64_t* index,
+                                   const T* src, int64_t first, int64_t count, int64_t limit) {
+  for (int64_t j = first; j < first + count; ++j) {
+    const int64_t at = index[j];
+    if (TT_UNLIKELY(!in_range(at, limit))) {
+      report_index(ctx, j, at, limit);
+    } else {
+      target[at] = add_of(target[at], src[j]);
+    }
+  }
+}
+
+// Columns [begin, end) of one row of src, which begins at `row`, to target[n, inner].
+template <class T>
+[[gnu::noinline]] void scatter_columns(KernelContext& ctx, T* target, const int64_t* index,
+                                       const T* src, int64_t row, int64_t begin, int64_t end,
+                                       const Shape3& to) {
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t at = index[row + i];
+    if (TT_UNLIKELY(!in_range(at, to.n))) {
+      report_index(ctx, row + i, at, to.n);
+      continue;
+    }
+    T& sum = target[at * to.inner + i];
+    sum = add_of(sum, src[row + i]);
   }
 }
 
@@ -159,18 +196,13 @@ void scatter_add(KernelContext& ctx, const View& out, const View& index, const V
                 from.n * static_cast<int64_t>(sizeof(int64_t) + 2 * sizeof(T)),
                 [&](int64_t o, int64_t begin, int64_t end) {
                   T* target = out.as<T>() + o * to.n * to.inner;
-                  for (int64_t j = 0; j < from.n; ++j) {
-                    const int64_t row = (o * from.n + j) * from.inner;
-                    const int64_t* at = index.as<const int64_t>() + row;
-                    for (int64_t i = begin; i < end; ++i) {
-                      if (TT_LIKELY(in_range(at[i], to.n))) {
-                        T& sum = target[at[i] * to.inner + i];
-                        sum = add_of(sum, src.as<const T>()[row + i]);
-                      } else {
-                        report_index(ctx, row + i, at[i], to.n);
-                      }
-                    }
-                  }
+                  const int64_t row = o * from.n * from.inner;
+                  if (from.inner == 1)
+                    return scatter_row(ctx, target, index.as<const int64_t>(), src.as<const T>(),
+                                       row, from.n, to.n);
+                  for (int64_t j = 0; j < from.n; ++j)
+                    scatter_columns(ctx, target, index.as<const int64_t>(), src.as<const T>(),
+                                    row + j * from.inner, begin, end, to);
                 });
   });
 }

@@ -41,6 +41,7 @@ template <class T>
 // ---- gradients. With t = g weight: gx = inverse t + of_h h + constant.
 
 constexpr int64_t kMostRows = 8;                       // whose terms are added in T
+constexpr int kTogether = 4;                           // rows whose sums stay in registers
 constexpr int64_t kMostBlocks = 64, kLeastBlock = 16;  // kLeastBlock: rows
 
 template <class T>
@@ -101,38 +102,45 @@ struct ColumnSums {
   T *gw, *gb;  // null: not wanted
 };
 
-// Columns [i, i + count) of the row that begins at `at`, and of the next one at `next`, which will
-// be wanted soon.
-template <bool kWhole, class T>
-TT_INLINE void grad_columns(const GradJob<T>& job, const Slope<T>& s, const ColumnSums<T>& sums,
-                            int64_t at, int64_t next, int64_t i, int64_t count) {
+// Columns [i, i + count) of kRows rows, the first of which begins at `at`; those that begin at
+// `next` will be wanted soon.
+template <int kRows, bool kWhole, class T>
+TT_INLINE void grad_columns(const GradJob<T>& job, const Slope<T>* slopes,
+                            const ColumnSums<T>& sums, int64_t at, int64_t next, int64_t i,
+                            int64_t count) {
   const auto get = [count](const T* p, T rest) {
     if constexpr (kWhole) return load(p);
     return load_part(p, count, splat(rest));
   };
-  const auto add_to = [i](T* column, const Vec<T>& v) {
-    store(column + i, static_cast<Vec<T>>(load(column + i) + v));
-  };
-  __builtin_prefetch(job.g + next + i);
-  __builtin_prefetch(job.x + next + i);
-  const Vec<T> g = get(job.g + at + i, T(0));
-  const Vec<T> h = (get(job.x + at + i, s.row.centre) - s.row.centre) * s.row.inverse + s.row.shift;
-  if (sums.gw) add_to(sums.gw, g * h);
-  if (sums.gb) add_to(sums.gb, g);
-  if (!job.gx) return;
-  const Vec<T> t = job.weight ? g * get(job.weight + i, T(0)) : g;
-  const Vec<T> gx = t * s.row.inverse + (h * s.of_h + s.constant);
-  kWhole ? store(job.gx + at + i, gx) : store_part(job.gx + at + i, count, gx);
+  const Vec<T> weight = job.weight ? get(job.weight + i, T(0)) : splat(T(1));
+  Vec<T> gw = sums.gw ? load(sums.gw + i) : Vec<T>{}, gb = sums.gb ? load(sums.gb + i) : Vec<T>{};
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r, at += job.n, next += job.n) {
+    const Slope<T>& s = slopes[r];
+    __builtin_prefetch(job.g + next + i);
+    __builtin_prefetch(job.x + next + i);
+    const Vec<T> g = get(job.g + at + i, T(0));
+    const Vec<T> h =
+        (get(job.x + at + i, s.row.centre) - s.row.centre) * s.row.inverse + s.row.shift;
+    gw += g * h;
+    gb += g;
+    if (!job.gx) continue;
+    const Vec<T> gx = g * weight * s.row.inverse + (h * s.of_h + s.constant);
+    kWhole ? store(job.gx + at + i, gx) : store_part(job.gx + at + i, count, gx);
+  }
+  if (sums.gw) store(sums.gw + i, gw);
+  if (sums.gb) store(sums.gb + i, gb);
 }
 
-template <class T>
-[[gnu::noinline]] void grad_row(const GradJob<T>& job, int64_t row, const ColumnSums<T>& sums) {
-  const Slope<T> slope = slope_of(job, row);
-  const int64_t at = row * job.n, next = row + 1 < job.rows ? at + job.n : at;
+template <int kRows, class T>
+[[gnu::noinline]] void grad_rows(const GradJob<T>& job, int64_t row, const ColumnSums<T>& sums) {
+  Slope<T> slopes[kRows];
+  for (int r = 0; r < kRows; ++r) slopes[r] = slope_of(job, row + r);
+  const int64_t at = row * job.n, next = row + 2 * kRows <= job.rows ? at + kRows * job.n : at;
   int64_t i = 0;
   for (; i + kLanes<T> <= job.n; i += kLanes<T>)
-    grad_columns<true>(job, slope, sums, at, next, i, kLanes<T>);
-  if (i < job.n) grad_columns<false>(job, slope, sums, at, next, i, job.n - i);
+    grad_columns<kRows, true>(job, slopes, sums, at, next, i, kLanes<T>);
+  if (i < job.n) grad_columns<kRows, false>(job, slopes, sums, at, next, i, job.n - i);
 }
 
 // Puts sums of some rows into those of a block and clears them. `n` is a multiple of the lanes.
@@ -179,7 +187,10 @@ void layer_norm_grad_of(KernelContext& ctx, const GradJob<T>& job) {
                                    job.gb ? some + (wanted - 1) * columns : nullptr};
     const int64_t end = smaller((b + 1) * per_block, job.rows);
     for (int64_t r = b * per_block; r < end; r += kMostRows) {
-      for (int64_t k = r; k < smaller(r + kMostRows, end); ++k) grad_row(job, k, of_rows);
+      const int64_t last = smaller(r + kMostRows, end);
+      int64_t k = r;
+      for (; k + kTogether <= last; k += kTogether) grad_rows<kTogether>(job, k, of_rows);
+      for (; k < last; ++k) grad_rows<1>(job, k, of_rows);
       for (int64_t i = 0; i < wanted; ++i) absorb_sums(own + i * size, some + i * columns, columns);
     }
   });

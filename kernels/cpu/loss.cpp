@@ -27,14 +27,14 @@ struct RowSum {
   double sum;
 };
 
-// For `rows` rows: a long one, or short ones that fit into the buffer together.
+// For a long row, behind which stands `next` (see next_row), or `rows` short ones that fit into the
+// buffer together.
 template <class T>
-[[gnu::noinline]] void sums_of_rows(RowSum<T>* result, const T* x, int64_t rows, int64_t n) {
+[[gnu::noinline]] void sums_of_rows(RowSum<T>* result, const T* x, const T* next, int64_t rows,
+                                    int64_t n) {
   if (n >= kShortRow) {
-    for (int64_t r = 0; r < rows; ++r) {
-      const T top = row_maximum(x + r * n, n);
-      result[r] = {top, sum_of_exp(x + r * n, n, top)};
-    }
+    const T top = row_maximum(x, n);
+    result[0] = {top, sum_of_exp(x, n, top, next)};
     return;
   }
   T e[kRowBuffer];
@@ -56,12 +56,13 @@ struct CrossEntropy {
   T *out, *log_sum_exp;  // out is null if losses are summed
   const T* logits;
   const int64_t* target;
-  int64_t n;
+  int64_t all_rows, n;
 
   // Rows [row, row + rows); returns the sum of their losses.
   double run(int64_t row, int64_t rows) const {
     RowSum<T> sums[kRowBuffer];
-    sums_of_rows(sums, logits + row * n, rows, n);
+    const T* x = logits + row * n;
+    sums_of_rows(sums, x, next_row(x, row, all_rows, n), rows, n);
     double total = 0;
     for (int64_t r = row; r < row + rows; ++r) {
       const RowSum<T>& s = sums[r - row];
@@ -109,6 +110,7 @@ void cross_entropy_of(KernelContext& ctx, const View& out, const View& log_sum_e
                                       log_sum_exp.as<T>(),
                                       logits.as<const T>(),
                                       target.as<const int64_t>(),
+                                      rows,
                                       n};
   const RowTasks tasks(rows, n);
   double sums[kMostTasks];

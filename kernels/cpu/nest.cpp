@@ -10,9 +10,13 @@
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
-constexpr int64_t kBuffer = 512;           // elements of a buffer
-constexpr int64_t kShortRow = 32;          // rows below this length are collected
-constexpr int64_t kStreamPiece = 8 << 10;  // bytes
+constexpr int64_t kBuffer = 512;   // elements of a buffer
+constexpr int64_t kLine = 64;      // bytes of a cache line
+constexpr int64_t kShortRow = 32;  // rows below this length are collected
+// Bytes of output that pass through a buffer on their way past the cache: small pieces, while one
+// of which is stored the inputs of a later one are asked for, since such stores take from some
+// processors the line buffers that their own prefetching needs.
+constexpr int64_t kStreamPiece = 512, kStreamAhead = 4;  // kStreamAhead: pieces
 
 template <class T>
 void gather_of(void* dst, const void* src, int64_t stride, int64_t n) {
@@ -206,14 +210,21 @@ void scatter_strided(void* dst, int64_t stride, const void* src, int64_t n, int 
 }
 
 #if defined(__x86_64__)
-void stream_copy(void* dst, const void* src, int64_t bytes) {
-  constexpr int64_t kLine = 64;
+// AMD's Zen 4 and 5 write c = a + b past the cache 1.2 to 1.35 times as fast. On Intel's Cascade
+// Lake that takes 0.93 of the time of plain stores, but one input and more arithmetic take longer:
+// exp 1.2 times as long, gelu 1.3.
+bool streams_past_cache(int64_t bytes) {
+  constexpr int64_t kLeast = int64_t{32} << 20;
+  return bytes >= kLeast && __builtin_cpu_is("amd");
+}
+void stream_copy(void* dst, const void* src, int64_t bytes, int64_t ahead) {
   char* to = static_cast<char*>(dst);
   const char* from = static_cast<const char*>(src);
   const int64_t head = smaller<int64_t>(-reinterpret_cast<intptr_t>(to) & (kLine - 1), bytes);
   __builtin_memcpy(to, from, static_cast<size_t>(head));
   int64_t i = head;
   for (; i + kLine <= bytes; i += kLine) {
+    if (ahead) __builtin_prefetch(from + i + ahead);
 #if defined(__AVX512F__)
     _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), _mm512_loadu_si512(from + i));
 #else
@@ -227,7 +238,8 @@ void stream_copy(void* dst, const void* src, int64_t bytes) {
 }
 void stream_done() { _mm_sfence(); }
 #else
-void stream_copy(void* dst, const void* src, int64_t bytes) {
+bool streams_past_cache(int64_t) { return false; }
+void stream_copy(void* dst, const void* src, int64_t bytes, int64_t) {
   __builtin_memcpy(dst, src, static_cast<size_t>(bytes));
 }
 void stream_done() {}
@@ -268,7 +280,7 @@ void run_contiguous(KernelContext& ctx, Loop loop, const View* const* views, int
     bytes[v] = static_cast<int64_t>(size_of(views[v]->dtype));
     data[v] = static_cast<char*>(views[v]->data);
   }
-  bool stream = n * bytes[0] >= kStreamBytes;
+  bool stream = streams_past_cache(n * bytes[0]);
   for (int v = 1; v < operands; ++v) stream = stream && data[v] != data[0];
   const auto call = [&](void* out, int64_t begin, int64_t count) {
     const int64_t bad = loop(out, data[1] + begin * bytes[1], data[2] + begin * bytes[2],
@@ -280,10 +292,15 @@ void run_contiguous(KernelContext& ctx, Loop loop, const View* const* views, int
     if (!stream) return call(data[0] + begin * bytes[0], begin, end - begin);
     alignas(64) char buffer[kStreamPiece];
     const int64_t piece = kStreamPiece / bytes[0];
-    for (int64_t i = begin; i < end; i += piece) {
-      const int64_t count = smaller(piece, end - i);
+    for (int64_t i = begin, count = 0; i < end; i += count) {
+      char* to = data[0] + i * bytes[0];
+      count = smaller(piece - reinterpret_cast<intptr_t>(to) % kLine / bytes[0], end - i);
       call(buffer, i, count);
-      stream_copy(data[0] + i * bytes[0], buffer, count * bytes[0]);
+      for (int v = 1; v < operands; ++v) {
+        const char* ahead = data[v] + (i + kStreamAhead * piece) * bytes[v];
+        for (int64_t b = 0; b < count * bytes[v]; b += kLine) __builtin_prefetch(ahead + b);
+      }
+      stream_copy(to, buffer, count * bytes[0], 0);
     }
     stream_done();
   });

@@ -16,9 +16,7 @@ using Loop = int64_t (*)(void* out, const void* x, const void* y, const void* z,
 
 constexpr int64_t kTileElements = 16 << 10;    // of a task
 constexpr int64_t kSerialElements = 32 << 10;  // up to here one thread does it all
-constexpr int64_t kStreamBytes =
-    int64_t{32} << 20;           // an output of this size leaves the cache before anybody reads it
-constexpr int kMaxOperands = 4;  // the output and three inputs
+constexpr int kMaxOperands = 4;                // the output and three inputs
 
 struct Nest {
   int operands = 0, rank = 0;
@@ -65,9 +63,13 @@ void run_any(KernelContext&, Loop, const View* const* views, int operands, const
 // inverse.
 void gather_strided(void* dst, const void* src, int64_t stride, int64_t n, int bytes);
 void scatter_strided(void* dst, int64_t stride, const void* src, int64_t n, int bytes);
-// Copies past the cache; for outputs of at least kStreamBytes. A task that did ends with
-// stream_done, which orders those stores before the task is known to be done.
-void stream_copy(void* dst, const void* src, int64_t bytes);
+// Whether an output of that size should go past the cache: it would leave the cache before anybody
+// reads it, and this processor is faster so.
+bool streams_past_cache(int64_t bytes);
+// Copies past the cache. The source is asked for `ahead` bytes in advance; 0: it is in cache. A
+// task that did ends with stream_done, which orders those stores before the task is known to be
+// done.
+void stream_copy(void* dst, const void* src, int64_t bytes, int64_t ahead);
 void stream_done();
 
 // The front of a row: small contiguous views first and without overhead.

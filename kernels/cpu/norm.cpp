@@ -6,13 +6,6 @@
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
-[[gnu::noinline]] void join_moments(Moments& a, const Moments& b) {
-  const double count = a.count + b.count, distance = b.mean - a.mean;
-  a.mean += distance * (b.count / count);
-  a.squares += b.squares + distance * distance * (a.count * (b.count / count));
-  a.count = count;
-}
-
 // out = (x - centre) scale + offset, with what rounding took from the mean put into the offset.
 template <class T>
 struct Affine {
@@ -60,35 +53,10 @@ template <class T>
 // Columns [first, first + width) of x [N, C].
 template <class T>
 [[gnu::noinline]] void norm_strip(const Job<T>& job, int64_t first, int64_t width) {
-  Moments moments[kNormStrip] = {};
-  T row[kNormStrip], near[kNormStrip];
-  double parts[2 * kNormStrip];
-  const int64_t channels = job.shape.channels, group = kNormPiece / kNormStrip;
-  for (int64_t n = 0; n < job.shape.batch; n += group) {
-    const int64_t end = smaller(n + group, job.shape.batch);
-    const double count = static_cast<double>(end - n);
-    double means[kNormStrip];
-    for (double& p : parts) p = 0;
-    for (int64_t i = n; i < end; ++i) {
-      absorb_row(parts, kNormStrip, job.x + i * channels + first, width);
-    }
-    for (int64_t c = 0; c < width; ++c) {
-      means[c] = SumOf<T>::finish_double(parts + c, kNormStrip) / count;
-      near[c] = static_cast<T>(means[c]);
-    }
-    for (double& p : parts) p = 0;
-    for (int64_t i = n; i < end; ++i) {
-      const T* x = job.x + i * channels + first;
-      for (int64_t c = 0; c < width; ++c) row[c] = (x[c] - near[c]) * (x[c] - near[c]);
-      absorb_row(parts, kNormStrip, static_cast<const T*>(row), width);
-    }
-    for (int64_t c = 0; c < width; ++c) {
-      const double off = means[c] - static_cast<double>(near[c]);
-      const double squares = SumOf<T>::finish_double(parts + c, kNormStrip) - count * off * off;
-      join_moments(moments[c], {count, means[c], squares < 0 ? 0 : squares});
-    }
-  }
-  T scale[kNormStrip], offset[kNormStrip];
+  const int64_t channels = job.shape.channels;
+  Moments moments[kNormStrip];
+  moments_of_columns(moments, job.x + first, job.shape.batch, channels, width);
+  T near[kNormStrip], scale[kNormStrip], offset[kNormStrip];
   for (int64_t c = 0; c < width; ++c) {
     const Affine<T> f = job.affine(first + c, moments[c]);
     near[c] = f.centre;

@@ -15,6 +15,14 @@ struct Moments {
   double count, mean, squares;  // squares: the sum of squared distances from the mean
 };
 
+// The moments of both together, by the formulas of Chan, Golub and LeVeque (1979).
+TT_INLINE void join_moments(Moments& a, const Moments& b) {
+  const double count = a.count + b.count, distance = b.mean - a.mean;
+  a.mean += distance * (b.count / count);
+  a.squares += b.squares + distance * distance * (a.count * (b.count / count));
+  a.count = count;
+}
+
 // Of the elements that runs(f) hands to f(pointer, n), `count` in all and `first` among them or
 // near them.
 template <class T, class Runs>
@@ -47,6 +55,39 @@ TT_INLINE Moments moments_of_runs(double count, T first, Runs runs) {
   const double off = mean - static_cast<double>(near),
                about_mean = total<T>(squares) - count * off * off;
   return {count, mean, about_mean < 0 ? 0 : about_mean};
+}
+
+// Of each of `width` columns of x [rows, stride], width <= kNormStrip.
+template <class T>
+[[gnu::noinline]] void moments_of_columns(Moments* moments, const T* x, int64_t rows,
+                                          int64_t stride, int64_t width) {
+  T row[kNormStrip], near[kNormStrip];
+  double means[kNormStrip], parts[2 * kNormStrip];
+  for (int64_t c = 0; c < width; ++c) moments[c] = {};
+  for (int64_t r = 0; r < rows; r += kNormPiece / kNormStrip) {
+    const int64_t end = smaller(r + kNormPiece / kNormStrip, rows);
+    const double count = static_cast<double>(end - r);
+    for (double& p : parts) p = 0;
+    for (int64_t i = r; i < end; ++i) {
+      prefetch_below(x + i * stride, stride, rows - i, width);
+      absorb_row(parts, kNormStrip, x + i * stride, width);
+    }
+    for (int64_t c = 0; c < width; ++c) {
+      means[c] = SumOf<T>::finish_double(parts + c, kNormStrip) / count;
+      near[c] = static_cast<T>(means[c]);
+    }
+    for (double& p : parts) p = 0;
+    for (int64_t i = r; i < end; ++i) {
+      const T* from = x + i * stride;
+      for (int64_t c = 0; c < width; ++c) row[c] = (from[c] - near[c]) * (from[c] - near[c]);
+      absorb_row(parts, kNormStrip, static_cast<const T*>(row), width);
+    }
+    for (int64_t c = 0; c < width; ++c) {
+      const double off = means[c] - static_cast<double>(near[c]);
+      const double squares = SumOf<T>::finish_double(parts + c, kNormStrip) - count * off * off;
+      join_moments(moments[c], {count, means[c], squares < 0 ? 0 : squares});
+    }
+  }
 }
 
 // Pieces of one channel: `rows_per_piece` short rows of S elements, or a part of a long one.

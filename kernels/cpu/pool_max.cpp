@@ -1,6 +1,6 @@
-// Row max_pool2d. A line of outputs at a time: every tap is one loop over the line that keeps the
-// larger value and its place, which the compiler vectorises. First of equals and NaN win because
-// taps come in row-major order and only a larger value or a NaN replaces.
+// Row max_pool2d. A line of outputs at a time: in vectors of outputs where all taps lie inside, tap
+// by tap at the borders. First of equals and NaN win because taps come in row-major order and only
+// a larger value or a NaN replaces.
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/pool_window.h"
 
@@ -8,11 +8,10 @@ namespace tinytorch::TT_KERNEL_NS {
 
 namespace {
 
-// One tap for outputs [begin, end): line[x kStride + shift]; kStride 0 means `stride`.
-template <int kStride, class T, class I>
-TT_INLINE void keep_larger(const T* line, int64_t stride, int64_t shift, I place, int64_t begin,
+// One tap for outputs [begin, end): line[x step + shift].
+template <class T, class I>
+TT_INLINE void keep_larger(const T* line, int64_t step, int64_t shift, I place, int64_t begin,
                            int64_t end, T* best, I* at) {
-  const int64_t step = kStride ? kStride : stride;
   for (int64_t x = begin; x < end; ++x) {
     const T v = line[x * step + shift];
     const bool take = !(v <= best[x]) && best[x] == best[x];
@@ -21,19 +20,48 @@ TT_INLINE void keep_larger(const T* line, int64_t stride, int64_t shift, I place
   }
 }
 
-// I holds a place in a plane; the size of T if that is enough, so that lanes match.
+// Outputs [begin, end) of line y, all of whose taps lie inside (at least one): best values and
+// places stay in registers. I is as large as T, so that lanes match.
+template <int kStride, class T, class I>
+[[gnu::noinline]] void max_inside(const PoolShape& s, const T* in, int64_t y, int64_t begin,
+                                  int64_t end, T* out, int64_t* indices) {
+  const int64_t i0 = s.y.first_tap(y), i1 = i0 + s.y.taps(y);
+  const Vec<I> lanes = ramp_of<I>(LaneNumbers<T>{}) * static_cast<I>(kStride);
+  for (int64_t x = begin; x < end; x += kLanes<T>) {
+    const int64_t count = smaller<int64_t>(kLanes<T>, end - x);
+    const int64_t corner = s.y.at(y, i0) * s.x.in + s.x.at(x, 0);
+    Vec<T> best = load_taps<kStride>(in + corner, count);
+    Vec<I> at = splat(static_cast<I>(corner)) + lanes;
+    for (int64_t i = i0; i < i1; ++i) {
+      for (int64_t j = 0; j < s.x.kernel; ++j) {
+        const int64_t place = s.y.at(y, i) * s.x.in + s.x.at(x, j);
+        const Vec<T> v = load_taps<kStride>(in + place, count);
+        const auto take = ~(v <= best) & (best == best);
+        best = take ? v : best;
+        at = take ? splat(static_cast<I>(place)) + lanes : at;
+      }
+    }
+    store_part(out + x, count, best);
+    I places[kLanes<I>];
+    store(places, at);
+    for (int64_t k = 0; k < count; ++k) indices[x + k] = places[k];
+  }
+}
+
+// Outputs [first, last) of line y.
 template <class T, class I>
-void max_line(const PoolShape& s, const T* in, int64_t y, T* out, int64_t* indices) {
+void max_line(const PoolShape& s, const T* in, int64_t y, int64_t first, int64_t last_x, T* out,
+              int64_t* indices) {
   T best[kPoolChunk];
   I at[kPoolChunk];
   const int64_t i0 = s.y.first_tap(y), i1 = i0 + s.y.taps(y), last = s.in_plane() - 1;
-  for (int64_t c0 = 0; c0 < s.x.out; c0 += kPoolChunk) {
-    const int64_t count = smaller(kPoolChunk, s.x.out - c0);
+  for (int64_t c0 = first; c0 < last_x; c0 += kPoolChunk) {
+    const int64_t count = smaller(kPoolChunk, last_x - c0);
     for (int64_t x = 0; x < count; ++x) {  // where the search starts: the first place inside
-      const int64_t first =
+      const int64_t start =
           s.x.at(c0 + x, 0) >= 0 ? s.x.at(c0 + x, 0) : s.x.at(c0 + x, s.x.first_tap(c0 + x));
       best[x] = -static_cast<T>(__builtin_inff());
-      at[x] = static_cast<I>(smaller(last, larger<int64_t>(0, s.y.at(y, i0) * s.x.in + first)));
+      at[x] = static_cast<I>(smaller(last, larger<int64_t>(0, s.y.at(y, i0) * s.x.in + start)));
     }
     for (int64_t i = i0; i < i1; ++i) {
       const T* line = in + s.y.at(y, i) * s.x.in;
@@ -42,13 +70,7 @@ void max_line(const PoolShape& s, const T* in, int64_t y, T* out, int64_t* indic
                       end = smaller(c0 + count, s.x.end(j)) - c0;
         const int64_t shift = s.x.at(c0, j);
         const I place = static_cast<I>(s.y.at(y, i) * s.x.in + shift);
-        if (s.x.stride == 2) {
-          keep_larger<2>(line, 2, shift, place, begin, end, best, at);
-        } else if (s.x.stride == 1) {
-          keep_larger<1>(line, 1, shift, place, begin, end, best, at);
-        } else {
-          keep_larger<0>(line, s.x.stride, shift, place, begin, end, best, at);
-        }
+        keep_larger(line, s.x.stride, shift, place, begin, end, best, at);
       }
     }
     for (int64_t x = 0; x < count; ++x) {
@@ -107,10 +129,21 @@ void max_narrow_line(const PoolShape& s, const T* in, int64_t y, T* out, int64_t
 }
 
 template <class T, class I>
+auto function_inside(int64_t stride) {
+  if constexpr (sizeof(T) == sizeof(I)) {
+    if (stride == 1) return &max_inside<1, T, I>;
+    if (stride == 2) return &max_inside<2, T, I>;
+  }
+  return &max_line<T, I>;
+}
+
+template <class T, class I>
 void max_planes(KernelContext& context, const View& out, const View& indices, const View& in,
                 const Pool2dParams& p) {
   const PoolShape s = pool_shape(out, in, p);
   const bool narrow = s.narrow();
+  const PoolInside inside(s.x);
+  const auto max_between = function_inside<T, I>(s.x.stride);
   const auto plain = [](const PoolAxis& a) {
     return a.kernel == 2 && a.stride == 2 && a.padding == 0 && a.dilation == 1;
   };
@@ -121,7 +154,15 @@ void max_planes(KernelContext& context, const View& out, const View& indices, co
     int64_t* places = indices.as<int64_t>() + plane * s.out_plane();
     if (two_by_two) return max_two_by_two(s, from, to, places);
     for (int64_t y = 0; y < s.y.out; ++y, to += s.x.out, places += s.x.out) {
-      narrow ? max_narrow_line<T>(s, from, y, to, places) : max_line<T, I>(s, from, y, to, places);
+      if (narrow) {
+        max_narrow_line<T>(s, from, y, to, places);
+      } else if (s.y.taps(y) == 0) {
+        max_line<T, I>(s, from, y, 0, s.x.out, to, places);
+      } else {
+        max_line<T, I>(s, from, y, 0, inside.begin, to, places);
+        max_between(s, from, y, inside.begin, inside.end, to, places);
+        max_line<T, I>(s, from, y, inside.end, s.x.out, to, places);
+      }
     }
   });
 }

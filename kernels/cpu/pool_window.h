@@ -42,6 +42,16 @@ struct PoolAxis {
   }
 };
 
+// Output positions of an axis all of whose taps lie inside.
+struct PoolInside {
+  int64_t begin, end;
+  TT_INLINE explicit PoolInside(const PoolAxis& a)
+      : begin(smaller(a.out, steps_up(a.padding, a.stride))) {
+    const int64_t room = a.in + a.padding - (a.kernel - 1) * a.dilation;
+    end = room <= 0 ? begin : larger(begin, smaller(a.out, steps_up(room, a.stride)));
+  }
+};
+
 struct PoolShape {
   int64_t planes;
   PoolAxis y, x;
@@ -71,6 +81,38 @@ TT_INLINE void for_planes(KernelContext& context, const PoolShape& s, int64_t by
     const int64_t end = task_begin(s.planes, task + 1, tasks);
     for (int64_t plane = task_begin(s.planes, task, tasks); plane < end; ++plane) f(plane);
   });
+}
+
+template <int... I>
+struct Numbers {};
+template <int n, int... I>
+struct NumbersTo : NumbersTo<n - 1, n - 1, I...> {};
+template <int... I>
+struct NumbersTo<0, I...> {
+  using Type = Numbers<I...>;
+};
+template <class T>
+using LaneNumbers = typename NumbersTo<kLanes<T>>::Type;
+
+template <class T, int... I>
+TT_INLINE Vec<T> ramp_of(Numbers<I...>) {
+  return Vec<T>{static_cast<T>(I)...};
+}
+template <class T, int... I>
+TT_INLINE Vec<T> even_lanes(const Vec<T>& a, const Vec<T>& b, Numbers<I...>) {
+  return __builtin_shufflevector(a, b, (2 * I)...);
+}
+
+// p[0], p[stride], ... for `count` outputs, at least 1 and at most a vector of them; stride 1 or 2.
+// Reads nothing behind the last one; lanes beyond are anything.
+template <int kStride, class T>
+TT_INLINE Vec<T> load_taps(const T* p, int64_t count) {
+  constexpr int64_t kW = kLanes<T>;
+  if constexpr (kStride == 1) return count == kW ? load(p) : load_part(p, count, Vec<T>{});
+  const int64_t n = 2 * count - 1;
+  const Vec<T> a = n >= kW ? load(p) : load_part(p, n, Vec<T>{});
+  const Vec<T> b = n > kW ? load_part(p + kW, n - kW, Vec<T>{}) : Vec<T>{};
+  return even_lanes<T>(a, b, LaneNumbers<T>{});
 }
 
 constexpr int64_t kPoolChunk =

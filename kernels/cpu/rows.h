@@ -65,13 +65,36 @@ double row_dot(const T* x, const T* y, int64_t n) {
   return total<T>(acc);
 }
 
-// The sum of e^(x - top).
+// Rows of this many elements or fewer are asked for while the row before is worked on: the
+// processor itself looks ahead only as far as a page.
+constexpr int64_t kAheadRow = 4 << 10;
+
+// The row behind `row`, or `row` itself if there is none or rows are too long to ask for ahead.
 template <class T>
-double sum_of_exp(const T* x, int64_t n, T top) {
+TT_INLINE const T* next_row(const T* x, int64_t row, int64_t rows, int64_t n) {
+  return row + 1 < rows && n <= kAheadRow ? x + n : x;
+}
+template <class T>
+TT_INLINE void prefetch_row(const T* x, int64_t n) {
+  for (int64_t i = 0; i < n; i += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(x + i);
+}
+
+// Columns of a wide matrix: asks for the piece some rows below x, if it is among the `rest` rows
+// that are left, x included.
+template <class T>
+TT_INLINE void prefetch_below(const T* x, int64_t stride, int64_t rest, int64_t width) {
+  constexpr int64_t kBelow = 8;
+  if (rest > kBelow) prefetch_row(x + kBelow * stride, width);
+}
+
+// The sum of e^(x - top). `next` as from next_row.
+template <class T>
+double sum_of_exp(const T* x, int64_t n, T top, const T* next) {
   T e[kRowBuffer];
   typename SumOf<T>::Acc acc;
   for (int64_t i = 0; i < n; i += kRowBuffer) {
     const int64_t count = smaller(kRowBuffer, n - i);
+    prefetch_row(next + i, count);
     deep_loop(e, x + i, count, [top](T v) { return exp_of(v - top); });
     accumulate<SumOf<T>>(acc, static_cast<const T*>(e), count);
   }

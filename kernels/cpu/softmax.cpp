@@ -10,18 +10,25 @@ namespace {
 
 constexpr int64_t kStrip = 64;  // columns worked on together when inner > 1
 
+// `next` is the row to come, or this one again.
 template <class T>
-[[gnu::noinline]] void softmax_row(T* out, const T* x, int64_t n) {
+[[gnu::noinline]] void softmax_row(T* out, const T* x, const T* next, int64_t n) {
   const T top = row_maximum(x, n);
-  deep_loop(out, x, n, [top](T v) { return exp_of(v - top); });
-  const T scale = static_cast<T>(1 / row_sum<T>(out, n));
+  typename SumOf<T>::Acc acc;
+  for (int64_t i = 0; i < n; i += kRowBuffer) {
+    const int64_t count = smaller(kRowBuffer, n - i);
+    prefetch_row(next + i, count);
+    deep_loop(out + i, x + i, count, [top](T v) { return exp_of(v - top); });
+    accumulate<SumOf<T>>(acc, out + i, count);
+  }
+  const T scale = static_cast<T>(1 / total<T>(acc));
   for (int64_t i = 0; i < n; ++i) out[i] *= scale;
 }
 
 template <class T>
-[[gnu::noinline]] void log_softmax_row(T* out, const T* x, int64_t n) {
+[[gnu::noinline]] void log_softmax_row(T* out, const T* x, const T* next, int64_t n) {
   const T top = row_maximum(x, n);
-  const T shift = static_cast<T>(log_of(sum_of_exp(x, n, top)));
+  const T shift = static_cast<T>(log_of(sum_of_exp(x, n, top, next)));
   for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - top) - shift;
 }
 
@@ -56,6 +63,7 @@ template <class T>
   for (int64_t c = 0; c < width; ++c) top[c] = x[c];
   for (int64_t c = 0; c < kStrip * 2; ++c) parts[c] = 0;
   for (int64_t k = 1; k < n; ++k) {
+    prefetch_below(x + k * inner, inner, n - k, width);
     for (int64_t c = 0; c < width; ++c)
       top[c] = x[k * inner + c] > top[c] ? x[k * inner + c] : top[c];
   }
@@ -142,8 +150,10 @@ void softmax_of(KernelContext& ctx, const View& out, const View& in, bool log) {
     });
   }
   for_row_groups(ctx, in.shape[0], n, [&](int64_t row, int64_t rows) {
-    if (n < kShortRow) return softmax_short_rows(o + row * n, x + row * n, rows, n, log);
-    log ? log_softmax_row(o + row * n, x + row * n, n) : softmax_row(o + row * n, x + row * n, n);
+    const T* from = x + row * n;
+    if (n < kShortRow) return softmax_short_rows(o + row * n, from, rows, n, log);
+    const T* next = next_row(from, row, in.shape[0], n);
+    log ? log_softmax_row(o + row * n, from, next, n) : softmax_row(o + row * n, from, next, n);
   });
 }
 

@@ -6,14 +6,15 @@
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
+template <int... I>
+struct Lanes {};
+
 // N x N elements of type U between rows of N, in vectors: log2 N rounds that interleave row i with
 // row i + N/2.
 template <class U, int N>
 struct Block {
   typedef U Row __attribute__((vector_size(N * sizeof(U))));
 
-  template <int... I>
-  struct Lanes {};
   template <int... I>
   TT_INLINE static Row low(const Row& a, const Row& b, Lanes<I...>) {
     return __builtin_shufflevector(a, b, (I % 2 * N + I / 2)...);
@@ -26,14 +27,19 @@ struct Block {
   template <class L>
   TT_INLINE static void turn(U* to, int64_t to_row, const char* from, int64_t from_row, L lanes) {
     Row r[N], s[N];
+#pragma GCC unroll 16
     for (int i = 0; i < N; ++i) __builtin_memcpy(&r[i], from + i * from_row, sizeof(Row));
+#pragma GCC unroll 4
     for (int round = 1; round < N; round *= 2) {
+#pragma GCC unroll 8
       for (int i = 0; i < N / 2; ++i) {
         s[2 * i] = low(r[i], r[i + N / 2], lanes);
         s[2 * i + 1] = high(r[i], r[i + N / 2], lanes);
       }
+#pragma GCC unroll 16
       for (int i = 0; i < N; ++i) r[i] = s[i];
     }
+#pragma GCC unroll 16
     for (int i = 0; i < N; ++i) __builtin_memcpy(to + i * to_row, &r[i], sizeof(Row));
   }
 };
@@ -70,8 +76,12 @@ void transpose(char* out, int64_t out_row, const char* in, int64_t in_row, int64
     }
   }
   for (int64_t i = 0; i < rows; ++i) {
-    __builtin_memcpy(out + i * out_row, buffer + i * kTile,
-                     static_cast<size_t>(columns) * sizeof(U));
+    if (TT_LIKELY(columns == kTile)) {  // of a constant size, without a call
+      __builtin_memcpy(out + i * out_row, buffer + i * kTile, kTile * sizeof(U));
+    } else {
+      __builtin_memcpy(out + i * out_row, buffer + i * kTile,
+                       static_cast<size_t>(columns) * sizeof(U));
+    }
   }
 }
 
@@ -79,16 +89,22 @@ void transpose(char* out, int64_t out_row, const char* in, int64_t in_row, int64
 
 void transpose_tile(char* out, int64_t out_row, const char* in, int64_t in_row, int64_t rows,
                     int64_t columns, int bytes, const char* next) {
-  using Four = Block<uint32_t, 4>::Lanes<0, 1, 2, 3>;
-  using Two = Block<uint64_t, 2>::Lanes<0, 1>;
-  using Eight = Block<uint16_t, 8>::Lanes<0, 1, 2, 3, 4, 5, 6, 7>;
+  using Sixteen = Lanes<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>;
+  using Eight = Lanes<0, 1, 2, 3, 4, 5, 6, 7>;
+#if defined(__AVX512F__)  // shuffles of whole vectors at the price of halves
   if (bytes == 4)
-    return transpose<uint32_t, 4>(out, out_row, in, in_row, rows, columns, next, Four{});
+    return transpose<uint32_t, 16>(out, out_row, in, in_row, rows, columns, next, Sixteen{});
   if (bytes == 8)
-    return transpose<uint64_t, 2>(out, out_row, in, in_row, rows, columns, next, Two{});
+    return transpose<uint64_t, 8>(out, out_row, in, in_row, rows, columns, next, Eight{});
+#else
+  if (bytes == 4)
+    return transpose<uint32_t, 4>(out, out_row, in, in_row, rows, columns, next,
+                                  Lanes<0, 1, 2, 3>{});
+  if (bytes == 8)
+    return transpose<uint64_t, 2>(out, out_row, in, in_row, rows, columns, next, Lanes<0, 1>{});
+#endif
   if (bytes == 2)
     return transpose<uint16_t, 8>(out, out_row, in, in_row, rows, columns, next, Eight{});
-  using Sixteen = Block<uint8_t, 16>::Lanes<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>;
   transpose<uint8_t, 16>(out, out_row, in, in_row, rows, columns, next, Sixteen{});
 }
 
