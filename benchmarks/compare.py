@@ -50,7 +50,7 @@ def machine(ours, threads):
 
 def noise_of(rounds, phase):
     """The largest |ln(ratio)| of two runs of ours in one round."""
-    pairs = [(r["ours"][phase], r["again"][phase]) for r in rounds if r["again"].get(phase)]
+    pairs = [(r["ours"][phase], r["again"][phase]) for r in rounds if r["again"] and phase in r["again"]]
     return max((abs(math.log(a["median_s"] / b["median_s"])) for a, b in pairs), default=0.0)
 
 
@@ -76,6 +76,12 @@ def summary(workload, rounds, limits):
             row["floor_s"] = work["flops"] / (limits["fma_gflops"] * 1e9)
         rows.append(row)
     return rows
+
+
+def incomplete(rounds):
+    """Did a program fail to give figures in some round?"""
+    missing = [r["ours"] for r in rounds if not r["ours"]] + [other for r in rounds for other in r["others"] if not other]
+    return bool(missing) or any(r["again"] == {} for r in rounds)
 
 
 def regressions(rows):
@@ -116,7 +122,7 @@ def main():
             print(f"round {number + 1} of {options.rounds}: {name}", file=sys.stderr)
             collected[name].append({"ours": run(options.ours, name, options.threads),
                                     "others": [run(command, name, options.threads) for command in commands],
-                                    "again": run(options.ours, name, options.threads) if options.baseline else {}})
+                                    "again": run(options.ours, name, options.threads) if options.baseline else None})
     rows = [row for name in workloads for row in summary(name, collected[name], limits)]
     if limits:
         print(f"{limits['processor']}, machine class {limits['class']}: {limits['fma_gflops']:.0f} GF/s of f32 multiply-adds and "
@@ -129,7 +135,10 @@ def main():
     for row in slower:
         print(f"REGRESSION {row['workload']} {row['phase']}: {1 / row['ratio']:.2f} times the baseline's time; "
               f"two runs of the same build differed by up to {math.expm1(row['noise']):.0%}")
-    return 3 if slower else 0 if rows else 1
+    failed = [name for name in workloads if incomplete(collected[name])]
+    if failed:
+        print("incomplete, a program gave no figures: " + ", ".join(failed))
+    return 3 if slower else 1 if failed or not rows else 0
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def line(seconds, **more):
 
 def a_round(ours, others, again=None):
     return {"ours": {"step": line(ours), "work": {"flops": 3e9}}, "others": [{"step": line(t)} if t else {} for t in others],
-            "again": {"step": line(again)} if again else {}}
+            "again": {"step": line(again)} if again else None}
 
 
 def only_row(rounds, limits=None):
@@ -28,6 +28,9 @@ def main():
     assert abs(row["floor_s"] - 0.03) < 1e-12, row
     assert "floor_s" not in only_row([a_round(1.0, [3.0])])
     assert compare.summary("w", [a_round(1.0, [None])], None) == []
+
+    assert not compare.incomplete([a_round(1.0, [3.0])]) and not compare.incomplete([a_round(1.0, [3.0], again=1.0)])
+    assert compare.incomplete([a_round(1.0, [3.0, None])]) and compare.incomplete([dict(a_round(1.0, [3.0]), again={})])
 
     def slower_by(factor, noise):
         return compare.regressions([only_row([a_round(factor, [1.0], again=factor * noise)])])

@@ -65,5 +65,37 @@ TEST(Attention, ThreadsChangeNoBit) {
   for (size_t i = 0; i < one.size(); ++i) EXPECT_EQ(values(one[i]), values(two[i]));
 }
 
+// The gradient of the values needs the weights alone.
+TEST(Attention, ValuesAreKeptForQueriesAndKeysOnly) {
+  for (const std::string& name : test_devices()) {
+    const Device device(name);
+    const Tensor q = randn({3, 4}, {.device = device}), k = randn({5, 4}, {.device = device});
+    Tensor v = randn({5, 2}, {.device = device, .requires_grad = true});
+    const Tensor out = scaled_dot_product_attention(q, k, v);
+    {
+      const NoGrad guard;
+      v.add_(1);
+    }
+    sum(out).backward();
+    const Tensor weights = softmax(matmul(mul(q, 0.5), k.transpose(0, 1)), -1);
+    const std::vector<double> got = values(v.grad()),
+                              want = values(sum(weights, {0}).unsqueeze(1).expand({5, 2}));
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-6) << name;
+  }
+}
+
+// A stretched query has rows on top of each other, which no matrix product could take.
+TEST(Attention, StretchedQueries) {
+  for (const std::string& name : test_devices()) {
+    const Device device(name);
+    const Tensor q = randn({2, 1, 4}, {.device = device}),
+                 k = randn({2, 70, 4}, {.device = device}),
+                 v = randn({2, 70, 3}, {.device = device});
+    const Tensor stretched = scaled_dot_product_attention(q.expand({2, 90, 4}), k, v),
+                 plain = scaled_dot_product_attention(q.expand({2, 90, 4}).contiguous(), k, v);
+    EXPECT_EQ(values(stretched), values(plain)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace tinytorch::testing

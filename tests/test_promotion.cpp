@@ -1,7 +1,9 @@
 // Dtypes of results, against tables that PyTorch wrote (tests/data/promotion.csv,
 // result_dtypes.csv). Runs in the root of the source tree.
+#include <cmath>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <map>
 
 #include "tests/testing.h"
@@ -141,6 +143,20 @@ TEST_P(Promotion, BroadcastShapes) {
   EXPECT_EQ(broadcast_shapes({}, {}).str(), "[]");
   EXPECT_THROW(broadcast_shapes({2}, {3}), ShapeError);
   EXPECT_THROW(broadcast_shapes({0}, {2}), ShapeError);
+}
+
+// A difference is computed as a sum with the negated number: of a zero the sign must survive, and a
+// number without an integer negative too.
+TEST(Scalars, DifferencesKeepTheSign) {
+  for (const std::string& name : test_devices()) {
+    const TensorOptions on{.device = Device(name)};
+    const Tensor zero = full({1}, -0.0, on);
+    EXPECT_TRUE(std::signbit(sub(zero, 0).item<float>())) << name;
+    EXPECT_TRUE(std::signbit(zero.clone().sub_(0).item<float>())) << name;
+    const int64_t lowest = std::numeric_limits<int64_t>::min();
+    EXPECT_EQ(sub(zero, lowest).item<float>(), 0x1p63f) << name;
+    EXPECT_EQ(zero.clone().sub_(lowest).item<float>(), 0x1p63f) << name;
+  }
 }
 
 }  // namespace

@@ -83,11 +83,11 @@ Grads composed_gradients(const Tensor& g, const Tensor& q, const Tensor& k, cons
   return Grads{gq, gk, need[2] ? matmul(w.transpose(-1, -2), g) : Tensor()};
 }
 
-// As the fused rows take it: four dims, the last one dense.
+// As the fused rows take it: four dims, rows that are dense and do not overlap.
 Tensor with_heads(Tensor t) {
   while (t.rank() < 4) t = t.unsqueeze(0);
   const View& v = view_of(t);
-  return v.strides[3] == 1 || v.shape[3] == 1 ? t : t.contiguous();
+  return v.strides[3] == 1 && v.strides[2] >= v.shape[3] ? t : t.contiguous();
 }
 
 bool fits_rows(const Tensor& q, const Tensor& k, const Tensor& v) {
@@ -109,22 +109,27 @@ Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionP
   launch<rows::attention>(kName, device_of(q), view_of(out), view_of(sums), use(q), use(k), use(v),
                           p);
   if (!recording(q, k, v)) return out;
+  // Values are needed for the gradients of queries and keys only.
+  const Tensor values = tracked(q) || tracked(k) ? v : Tensor();
   return attach(out, kName, {q, k, v},
-                [q = Saved(q), k = Saved(k), v = Saved(v), sums = Saved(sums), p](
+                [q = Saved(q), k = Saved(k), v = Saved(values), sums = Saved(sums), p](
                     const Tensor& gradient, Needs need) {
                   if (grad_enabled()) return composed_gradients(gradient, q(), k(), v(), p, need);
                   const Tensor g = gradient.contiguous();
-                  const auto dense_like = [](const Tensor& t) {
-                    return make(device_of(t), view_of(t).dtype, shape_of(t));
+                  const auto gradient_like = [&](const Tensor& t, int64_t columns) {
+                    Shape shape = shape_of(t);
+                    shape[-1] = columns;
+                    return make(device_of(g), view_of(g).dtype, shape);
                   };
+                  const int64_t width = view_of(q()).shape[3];
                   Tensor gq, gk, gv;
-                  if (need[0]) gq = dense_like(q());
-                  if (need[1]) gk = dense_like(k());
-                  if (need[2]) gv = dense_like(v());
-                  launch<rows::attention_grad>("scaled_dot_product_attention_grad", device_of(g),
-                                               use_optional(gq), use_optional(gk), use_optional(gv),
-                                               use(g), use(q()), use(k()), use(v()), use(sums()),
-                                               p);
+                  if (need[0]) gq = gradient_like(q(), width);
+                  if (need[1]) gk = gradient_like(k(), width);
+                  if (need[2]) gv = gradient_like(k(), view_of(g).shape[3]);
+                  launch<rows::attention_grad>(
+                      "scaled_dot_product_attention_grad", device_of(g), use_optional(gq),
+                      use_optional(gk), use_optional(gv), use(g), use(q()), use(k()),
+                      use_optional(need[0] || need[1] ? v() : Tensor()), use(sums()), p);
                   return Grads{gq, gk, gv};
                 });
 }

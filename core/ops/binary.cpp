@@ -191,7 +191,8 @@ Tensor add_number(const char* name, const Tensor& a, Scalar b) {
 
 Tensor add(const Tensor& a, Scalar b) { return add_number("add", with_scalar("add", a, b), b); }
 Tensor sub(const Tensor& a, Scalar b) {
-  return add_number("sub", with_scalar("sub", a, b), negated(b));
+  const Tensor x = with_scalar("sub", a, b);
+  return add_number("sub", x, negated(b, x.dtype()));
 }
 Tensor rsub(const Tensor& t, Scalar b) {
   const Tensor a = with_scalar("sub", t, b);

@@ -80,7 +80,7 @@ Tensor& Tensor::mul_(Scalar other) {
 Tensor& Tensor::sub_(Scalar other) {
   check_scalar("sub_", *this, other);
   check_in_place("sub_", *this);
-  unary_into("sub_", UnaryOp::add_scalar, *this, {negated(other).value(), {}});
+  unary_into("sub_", UnaryOp::add_scalar, *this, {negated(other, dtype()).value(), {}});
   return *this;
 }
 Tensor& Tensor::div_(Scalar other) {

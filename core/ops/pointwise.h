@@ -53,10 +53,10 @@ void unary_into(const char* name, UnaryOp op, const Tensor& out, const UnaryPara
 void copy_into(const Tensor& out, const Tensor& source);  // same device; broadcasts and casts
 void fill_into(const char* name, const Tensor& out, Scalar value);
 
-// -s, so that a difference is a sum; integers wrap.
-inline Scalar negated(Scalar s) {
-  return s.is_floating() ? Scalar(-s.to_double())
-                         : Scalar(static_cast<int64_t>(0 - static_cast<uint64_t>(s.value().i)));
+// -s for a tensor of dtype d, so that a difference is a sum; integers wrap.
+inline Scalar negated(Scalar s, Dtype d) {
+  return is_floating(d) ? Scalar(-s.to_double())
+                        : Scalar(static_cast<int64_t>(0 - static_cast<uint64_t>(s.value().i)));
 }
 
 // Throws unless `t` may be changed in place now.

@@ -11,11 +11,15 @@ namespace tinytorch {
 
 namespace {
 
-// A launch never gives a part back: workspaces of one kernel are few.
-void* take(Scratch& s, size_t bytes) {
+size_t rounded(size_t bytes) {
   constexpr size_t kAlignment = 64;
+  return std::max((bytes + kAlignment - 1) / kAlignment, size_t{1}) * kAlignment;
+}
+// Workspaces of a thread end in the opposite order of their begins.
+void* take(Scratch& s, size_t bytes) {
   const size_t at = s.top;
-  s.top += std::max((bytes + kAlignment - 1) / kAlignment, size_t{1}) * kAlignment;
+  s.top += rounded(bytes);
+  s.most = std::max(s.most, s.top);
   return s.top <= s.bytes ? s.base + at : nullptr;
 }
 bool inside(const Scratch& s, const void* data) {
@@ -34,8 +38,10 @@ Workspace::Workspace(KernelContext& context, size_t bytes) : context_(context) {
   block_ = context.allocator->allocate(bytes, *context.stream);
 }
 Workspace::~Workspace() {
-  const Scratch* s = thread_state().scratch;
-  if (s && inside(*s, block_.data)) return;
+  if (Scratch* s = thread_state().scratch) {
+    s->top -= rounded(block_.bytes);
+    if (inside(*s, block_.data)) return;
+  }
   CategoryGuard guard(Category::workspace);
   context_.allocator->free(block_, *context_.stream);
 }

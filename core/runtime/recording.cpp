@@ -152,7 +152,7 @@ void Recording::begin(const char* op, DeviceState* d, Stream* s, KernelContext& 
            "] inside a capture in anomaly mode, which reads every result; look for the NaN without "
            "a capture");
   if (!d->synchronous) c.error = outer->context().error;  // read when that stream is waited for
-  scratch_.top = 0;
+  scratch_.top = scratch_.most = 0;
   running_ = op;
   cost.flops += launch_cost.flops;
   cost.bytes += launch_cost.bytes;
@@ -160,7 +160,7 @@ void Recording::begin(const char* op, DeviceState* d, Stream* s, KernelContext& 
 
 void Recording::end() noexcept {
   running_ = nullptr;
-  if (binds) launches.back()->workspace_bytes = scratch_.top;
+  if (binds) launches.back()->workspace_bytes = scratch_.most;
 }
 
 void Recording::add(BoundLaunch* launch, const char* op, const KernelCost& cost) {

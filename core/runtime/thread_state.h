@@ -32,7 +32,7 @@ struct PoolBin {
 // tells how much a launch asks for.
 struct Scratch {
   char* base;
-  size_t bytes, top;
+  size_t bytes, top, most;  // in use now, and at most
 };
 
 struct ThreadState {

@@ -170,7 +170,7 @@ void Graph::Impl::run_launches(Stream* s) {
   }
   if (TT_UNLIKELY(observed())) return run_observed(s, c, scratch);
   for (BoundLaunch* launch : launches) {
-    scratch = {launch->workspace, launch->workspace_bytes, 0};
+    scratch = {launch->workspace, launch->workspace_bytes, 0, 0};
     c.op = launch->op;
     launch->run(*launch, c);
     if (TT_UNLIKELY(t.error.kind)) throw_value_error(t.error);
@@ -190,7 +190,7 @@ void Graph::Impl::run_observed(Stream* s, KernelContext& c, Scratch& scratch) {
     }
   } restore{t, t.module, t.phase};
   for (BoundLaunch* launch : launches) {
-    scratch = {launch->workspace, launch->workspace_bytes, 0};
+    scratch = {launch->workspace, launch->workspace_bytes, 0, 0};
     c.op = launch->op;
     t.module = launch->module;
     t.phase = launch->phase;

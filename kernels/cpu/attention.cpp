@@ -15,8 +15,9 @@ constexpr int64_t kWeightBytes = 512 << 10;  // of the weights of a block, unles
 // One matrix of a [B, H, rows, columns] view whose rows are dense.
 template <class T>
 struct Rows {
-  T* data;
-  int64_t step;
+  T* data = nullptr;
+  int64_t step = 0;
+  Rows() = default;
   TT_INLINE Rows(const View& v, int64_t z)
       : data(v.as<T>() + z / v.shape[1] * v.strides[0] + z % v.shape[1] * v.strides[1]),
         step(v.strides[2]) {}
@@ -33,141 +34,163 @@ struct Attention {
   KernelContext& context;
   int64_t queries, keys, width, values;
   AttentionParams p;
-  int64_t block;  // queries at once
+  int64_t block, blocks;  // queries at once
 
-  Attention(KernelContext& c, const View& q, const View& k, const View& v, const AttentionParams& p)
-      : context(c),
-        queries(q.shape[2]),
-        keys(k.shape[2]),
-        width(q.shape[3]),
-        values(v.shape[3]),
-        p(p),
-        block(larger<int64_t>(
-            8, smaller(kMostQueries, kWeightBytes / static_cast<int64_t>(sizeof(T)) / keys))) {}
+  Attention(KernelContext& c, const View& q, const View& k, int64_t values,
+            const AttentionParams& p)
+      : context(c), queries(q.shape[2]), keys(k.shape[2]), width(q.shape[3]), values(values), p(p) {
+    const int64_t most = kWeightBytes / static_cast<int64_t>(sizeof(T)) / keys;
+    block = smaller(queries, larger<int64_t>(8, smaller(kMostQueries, most)));
+    blocks = ceil_div(queries, block);
+  }
 
   // Keys that query i sees.
   TT_INLINE int64_t seen(int64_t i) const { return p.causal ? smaller(i + 1, keys) : keys; }
-
-  // C [m, n] (+)= A B; transposed operands are stored the other way round.
-  TT_INLINE void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, bool ta,
-                          const T* b, int64_t ldb, bool tb, T* c, int64_t ldc,
-                          bool accumulate) const {
-    gemm(context, Gemm<T>{m, n, k, a, lda, b, ldb, c, ldc, ta, tb, accumulate});
+  // Elements of scratch: scaled queries, weights and their slopes, and that of the products.
+  TT_INLINE int64_t scratch_elements() const {
+    return block * width + 2 * block * keys + product_elements();
   }
 
-  void forward(const Rows<T>& q, const Rows<T>& k, const Rows<T>& v, const Rows<T>& out,
-               T* log_sum_exp, T* weights) const;
+  void forward(int64_t first, const Rows<T>& q, const Rows<T>& k, const Rows<T>& v,
+               const Rows<T>& out, T* log_sum_exp, T* scratch) const;
   struct Gradients {
     T *q, *k, *v;  // dense matrices, or null
   };
+  // v.data is null without gradients of q and k.
   void backward(const Rows<T>& g, const Rows<T>& q, const Rows<T>& k, const Rows<T>& v,
-                const T* log_sum_exp, const Gradients& gradients, T* weights, T* slopes) const;
+                const T* log_sum_exp, const Gradients& gradients, T* scratch) const;
+
+ private:
+  TT_INLINE int64_t product_elements() const {
+    const int64_t side = larger(block, larger(keys, larger(width, values)));
+    return larger(gemm_scratch<T>(block, side, larger(width, larger(values, keys))),
+                  gemm_scratch<T>(keys, larger(width, values), block));
+  }
+  // C [m, n] (+)= A B; a transposed A or B is stored the other way round.
+  TT_INLINE void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, bool ta,
+                          const T* b, int64_t ldb, bool tb, T* c, int64_t ldc, bool accumulate,
+                          T* scratch) const {
+    Gemm<T> g{m, n, k, a, lda, b, ldb, c, ldc, ta, tb, accumulate};
+    g.scratch = scratch + block * width + 2 * block * keys;
+    gemm(context, g);
+  }
+  // scale q k^T of queries [i0, i1) and the first n keys, to `weights` [i1 - i0, n].
+  TT_INLINE void agree(int64_t i0, int64_t i1, int64_t n, const Rows<T>& q, const Rows<T>& k,
+                       T* weights, T* scratch) const {
+    const T scale = static_cast<T>(p.scale);
+    for (int64_t i = i0; i < i1; ++i) {
+      T* const to = scratch + (i - i0) * width;
+      for (int64_t j = 0; j < width; ++j) to[j] = q.row(i)[j] * scale;
+    }
+    multiply(i1 - i0, n, width, scratch, width, false, k.data, k.step, true, weights, n, false,
+             scratch);
+  }
 };
 
 template <class T>
-void Attention<T>::forward(const Rows<T>& q, const Rows<T>& k, const Rows<T>& v, const Rows<T>& out,
-                           T* log_sum_exp, T* weights) const {
-  const T scale = static_cast<T>(p.scale);
-  for (int64_t i0 = 0; i0 < queries; i0 += block) {
-    const int64_t i1 = smaller(queries, i0 + block), n = seen(i1 - 1);
-    multiply(i1 - i0, n, width, q.row(i0), q.step, false, k.data, k.step, true, weights, n, false);
-    for (int64_t i = i0; i < i1; ++i) {
-      T* const w = weights + (i - i0) * n;
-      const int64_t m = seen(i);
-      for (int64_t j = 0; j < m; ++j) w[j] *= scale;
-      const T top = row_maximum(static_cast<const T*>(w), m);
-      deep_loop(w, static_cast<const T*>(w), m, [top](T x) { return exp_of(x - top); });
-      const double sum = row_sum<T>(w, m);
-      const T share = static_cast<T>(1 / sum);
-      for (int64_t j = 0; j < m; ++j) w[j] *= share;
-      for (int64_t j = m; j < n; ++j) w[j] = T{};
-      log_sum_exp[i] = static_cast<T>(top + log_of(sum));
-    }
-    multiply(i1 - i0, values, n, weights, n, false, v.data, v.step, false, out.row(i0), out.step,
-             false);
+void Attention<T>::forward(int64_t first, const Rows<T>& q, const Rows<T>& k, const Rows<T>& v,
+                           const Rows<T>& out, T* log_sum_exp, T* scratch) const {
+  T* const weights = scratch + block * width;
+  const int64_t end = smaller(queries, first + block), n = seen(end - 1);
+  agree(first, end, n, q, k, weights, scratch);
+  for (int64_t i = first; i < end; ++i) {
+    T* const w = weights + (i - first) * n;
+    const int64_t m = seen(i);
+    const T top = row_maximum(static_cast<const T*>(w), m);
+    deep_loop(w, static_cast<const T*>(w), m, [top](T x) { return exp_of(x - top); });
+    const double sum = row_sum<T>(w, m);
+    const T share = static_cast<T>(1 / sum);
+    for (int64_t j = 0; j < m; ++j) w[j] *= share;
+    zero(w + m, n - m);
+    log_sum_exp[i] = static_cast<T>(top + log_of(sum));
   }
+  multiply(end - first, values, n, weights, n, false, v.data, v.step, false, out.row(first),
+           out.step, false, scratch);
 }
 
 template <class T>
 void Attention<T>::backward(const Rows<T>& g, const Rows<T>& q, const Rows<T>& k, const Rows<T>& v,
-                            const T* log_sum_exp, const Gradients& gradients, T* weights,
-                            T* slopes) const {
+                            const T* log_sum_exp, const Gradients& gradients, T* scratch) const {
+  T *const weights = scratch + block * width, *const slopes = weights + block * keys;
   const T scale = static_cast<T>(p.scale);
   const bool through_weights = gradients.q || gradients.k;
   if (gradients.k) zero(gradients.k, keys * width);
   if (gradients.v) zero(gradients.v, keys * values);
   for (int64_t i0 = 0; i0 < queries; i0 += block) {
     const int64_t i1 = smaller(queries, i0 + block), rows = i1 - i0, n = seen(i1 - 1);
-    multiply(rows, n, width, q.row(i0), q.step, false, k.data, k.step, true, weights, n, false);
+    agree(i0, i1, n, q, k, weights, scratch);
     if (through_weights)
-      multiply(rows, n, values, g.row(i0), g.step, false, v.data, v.step, true, slopes, n, false);
+      multiply(rows, n, values, g.row(i0), g.step, false, v.data, v.step, true, slopes, n, false,
+               scratch);
     for (int64_t i = i0; i < i1; ++i) {
       T *const w = weights + (i - i0) * n, *const s = slopes + (i - i0) * n;
       const int64_t m = seen(i);
       const T shift = log_sum_exp[i];
-      deep_loop(w, static_cast<const T*>(w), m,
-                [scale, shift](T x) { return exp_of(x * scale - shift); });
-      for (int64_t j = m; j < n; ++j) w[j] = T{};
+      deep_loop(w, static_cast<const T*>(w), m, [shift](T x) { return exp_of(x - shift); });
+      zero(w + m, n - m);
       if (!through_weights) continue;
       const T mean = static_cast<T>(row_dot(static_cast<const T*>(w), static_cast<const T*>(s), m));
       for (int64_t j = 0; j < m; ++j) s[j] = w[j] * (s[j] - mean) * scale;
-      for (int64_t j = m; j < n; ++j) s[j] = T{};
+      zero(s + m, n - m);
     }
     if (gradients.v)
       multiply(n, values, rows, weights, n, true, g.row(i0), g.step, false, gradients.v, values,
-               true);
+               true, scratch);
     if (gradients.q)
       multiply(rows, width, n, slopes, n, false, k.data, k.step, false, gradients.q + i0 * width,
-               width, false);
+               width, false, scratch);
     if (gradients.k)
-      multiply(n, width, rows, slopes, n, true, q.row(i0), q.step, false, gradients.k, width, true);
+      multiply(n, width, rows, slopes, n, true, q.row(i0), q.step, false, gradients.k, width, true,
+               scratch);
   }
 }
 
-// f(z, scratch) for every matrix z of the batch, `elements` of scratch each.
+// f(unit, scratch) for every unit of work, `elements` of scratch each.
 template <class T, class F>
-void for_matrices(KernelContext& context, int64_t matrices, double flops, int64_t elements, F f) {
+void for_units(KernelContext& context, int64_t units, double flops, int64_t elements, F f) {
   const int64_t tasks = tasks_for(static_cast<int64_t>(smaller(flops, 1e15)), 2 * kGrainFlops,
-                                  smaller<int64_t>(matrices, 256));
+                                  smaller<int64_t>(units, 256));
   const int slots = static_cast<int>(smaller<int64_t>(tasks, cpu::slot_count()));
+  elements = (elements + 63) / 64 * 64;
   Workspace scratch(context, static_cast<size_t>(slots * elements) * sizeof(T));
   parallel_for_slots(context, tasks, slots, [&](int64_t task, int slot) {
-    const int64_t end = task_begin(matrices, task + 1, tasks);
-    for (int64_t z = task_begin(matrices, task, tasks); z < end; ++z)
-      f(z, scratch.as<T>() + slot * elements);
+    const int64_t end = task_begin(units, task + 1, tasks);
+    for (int64_t i = task_begin(units, task, tasks); i < end; ++i)
+      f(i, scratch.as<T>() + slot * elements);
   });
 }
 
-TT_INLINE double product_flops(const View& q, const View& k, const View& v) {
+TT_INLINE double product_flops(const View& q, const View& k, int64_t values) {
   return 2.0 * static_cast<double>(q.numel / q.shape[3]) *
-         static_cast<double>(k.shape[2] * (k.shape[3] + v.shape[3]));
+         static_cast<double>(k.shape[2] * (k.shape[3] + values));
 }
 
 template <class T>
 void attention_of(KernelContext& context, const View& out, const View& log_sum_exp, const View& q,
                   const View& k, const View& v, const AttentionParams& p) {
-  const Attention<T> a(context, q, k, v, p);
-  for_matrices<T>(
-      context, q.shape[0] * q.shape[1], product_flops(q, k, v), a.block * a.keys,
-      [&](int64_t z, T* scratch) {
-        a.forward({q, z}, {k, z}, {v, z}, {out, z}, log_sum_exp.as<T>() + z * a.queries, scratch);
-      });
+  const Attention<T> a(context, q, k, v.shape[3], p);
+  for_units<T>(context, q.shape[0] * q.shape[1] * a.blocks, product_flops(q, k, a.values),
+               a.scratch_elements(), [&](int64_t unit, T* scratch) {
+                 const int64_t z = unit / a.blocks;
+                 a.forward(unit % a.blocks * a.block, {q, z}, {k, z}, {v, z}, {out, z},
+                           log_sum_exp.as<T>() + z * a.queries, scratch);
+               });
 }
 
 template <class T>
 void attention_grad_of(KernelContext& context, const View* gq, const View* gk, const View* gv,
-                       const View& g, const View& q, const View& k, const View& v,
+                       const View& g, const View& q, const View& k, const View* v,
                        const View& log_sum_exp, const AttentionParams& p) {
-  const Attention<T> a(context, q, k, v, p);
+  const Attention<T> a(context, q, k, g.shape[3], p);
   const auto matrix = [](const View* gradient, int64_t z) {
     return gradient ? gradient->as<T>() + z * gradient->shape[2] * gradient->shape[3] : nullptr;
   };
-  for_matrices<T>(context, q.shape[0] * q.shape[1], 2.5 * product_flops(q, k, v),
-                  2 * a.block * a.keys, [&](int64_t z, T* scratch) {
-                    a.backward({g, z}, {q, z}, {k, z}, {v, z}, log_sum_exp.as<T>() + z * a.queries,
-                               {matrix(gq, z), matrix(gk, z), matrix(gv, z)}, scratch,
-                               scratch + a.block * a.keys);
-                  });
+  for_units<T>(context, q.shape[0] * q.shape[1], 2.5 * product_flops(q, k, a.values),
+               a.scratch_elements(), [&](int64_t z, T* scratch) {
+                 a.backward({g, z}, {q, z}, {k, z}, v ? Rows<T>(*v, z) : Rows<T>{},
+                            log_sum_exp.as<T>() + z * a.queries,
+                            {matrix(gq, z), matrix(gk, z), matrix(gv, z)}, scratch);
+               });
 }
 
 }  // namespace
@@ -179,7 +202,7 @@ void attention(KernelContext& context, const View& out, const View& log_sum_exp,
 }
 
 void attention_grad(KernelContext& context, const View* gq, const View* gk, const View* gv,
-                    const View& g, const View& q, const View& k, const View& v,
+                    const View& g, const View& q, const View& k, const View* v,
                     const View& log_sum_exp, const AttentionParams& p) {
   g.dtype == Dtype::f32
       ? attention_grad_of<float>(context, gq, gk, gv, g, q, k, v, log_sum_exp, p)

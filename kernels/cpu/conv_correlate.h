@@ -24,8 +24,8 @@ struct Correlation {
   const int64_t *tap_y, *tap_x;  // not negative, in padded source positions
   int64_t reach_y, reach_x;      // the largest, in steps of stride
   int64_t rows;                  // of A: output channels of one group
-  const T* packed;               // of each group as pack_rows makes it, k = channels taps
-  const T* bias;                 // [groups rows] or null
+  const T* packed;  // of each group as pack_rows makes it (pack_for_images for conv_images.h)
+  const T* bias;    // [groups rows] or null
   T* out;
   int64_t out_channel, out_row,
       out_step;  // distances between output channels, rows and columns; images follow each other

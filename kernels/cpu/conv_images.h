@@ -11,15 +11,18 @@ namespace tinytorch::TT_KERNEL_NS {
 
 constexpr int64_t kMostPixels = 256;         // of an output that goes this way
 constexpr int64_t kWindowBytes = 512 << 10;  // of the source lines that one output line needs
-constexpr int64_t kTurnedBytes = 8 << 20;    // of the turned source at once
-constexpr int64_t kShortRun = 64;            // multiply-adds that are not worth a tile
+constexpr int64_t kTurnedBytes = 8
+                                 << 20;  // of the turned source at once, unless one block is larger
+constexpr int64_t kShortRun = 64;        // multiply-adds that are not worth a tile
 template <class T>
 constexpr int64_t kImageLanes = kTileCols<T>;
 
 template <class T>
 TT_INLINE bool suits_images(const Correlation<T>& c) {
   const int64_t blocks = ceil_div(c.images, kImageLanes<T>);
-  return c.y.out * c.x.out <= kMostPixels && c.y.in * c.x.in <= 4 * kMostPixels && c.taps > 1 &&
+  const int64_t turned = c.groups * c.channels * c.y.in * c.x.in * kImageLanes<T>;
+  return turned * static_cast<int64_t>(sizeof(T)) <= 4 * kTurnedBytes &&
+         c.y.out * c.x.out <= kMostPixels && c.y.in * c.x.in <= 4 * kMostPixels && c.taps > 1 &&
          4 * c.images >= 3 * blocks * kImageLanes<T>;
 }
 

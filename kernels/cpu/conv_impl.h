@@ -122,7 +122,6 @@ TT_INLINE void pack_turned(const ConvShape& s, const T* w, const int64_t* index,
   const RowPanels panels(s.in_channels);
   const int64_t all = s.kernel[0] * s.kernel[1], k = s.out_channels * taps, kc = k_block(k);
   const int64_t channel = panels.begin(panel), height = panels.begin(panel + 1) - channel;
-  const Lanes<T> valid(smaller<int64_t>(height, kLanes<T>));
   for (int64_t p0 = 0; p0 < k; p0 += kc) {
     const int64_t kb = smaller(kc, k - p0);
     T* at = to + s.in_channels * p0 + channel * kb;

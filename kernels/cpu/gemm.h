@@ -23,7 +23,13 @@ struct Gemm {
   Activation act = Activation::none;
   const T* row_bias = nullptr;  // [m]
   const T* col_bias = nullptr;  // [n]
+  T* scratch = nullptr;         // gemm_scratch elements: the product runs on the calling thread
 };
+
+// Elements that any product of at most this size needs to run on one thread: for kernels that call
+// gemm inside a parallel region.
+template <class T>
+int64_t gemm_scratch(int64_t m, int64_t n, int64_t k);
 
 // Threads cut m and n only. The bits depend on m, n, k, the transpositions, the instruction set and
 // the engine.

@@ -25,7 +25,7 @@ TT_INLINE void call_blas(const cpu::Blas& blas, bool ta, bool tb, int64_t m, int
 }
 
 template <class T>
-TT_INLINE void finish_tile(const Gemm<T>& g, int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
+TT_INLINE void finish_block(const Gemm<T>& g, int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
   for (int64_t i = r0; i < r1 && (g.row_bias || g.col_bias); ++i) {
     T* c = g.c + i * g.ldc;
     const T row = g.row_bias ? g.row_bias[i] : T{};
@@ -69,7 +69,7 @@ void blas_gemm(KernelContext& context, const Gemm<T>& g) {
     call_blas(blas, g.ta, g.tb, r1 - r0, c1 - c0, g.k, g.ta ? g.a + r0 : g.a + r0 * g.lda, g.lda,
               g.tb ? g.b + c0 * g.ldb : g.b + c0, g.ldb, g.accumulate, g.c + r0 * g.ldc + c0,
               g.ldc);
-    finish_tile(g, r0, r1, c0, c1);
+    finish_block(g, r0, r1, c0, c1);
   });
 }
 

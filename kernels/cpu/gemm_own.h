@@ -8,9 +8,11 @@
 
 namespace tinytorch::TT_KERNEL_NS {
 
-constexpr int64_t kSharedBytes = 1 << 20;  // of A packed once, at most
-constexpr int64_t kPanelsAtOnce = 4;       // of A packed by a task
-constexpr int64_t kBlockCols = 256;        // most columns of B packed at once
+constexpr int64_t kSharedBytes = 1 << 20;       // of A packed once, at most
+constexpr int64_t kMostSharedBytes = 32 << 20;  // if it has few panels, too few to make tasks of
+constexpr int64_t kFewPanels = 48;
+constexpr int64_t kPanelsAtOnce = 4;  // of A packed by a task
+constexpr int64_t kBlockCols = 256;   // most columns of B packed at once
 constexpr int64_t kSmallStride =
     2048;  // bytes; rows farther apart than this fall into few sets of the L1 cache
 constexpr int64_t kTaskFlops = 4 * cpu::kGrainFlops;
@@ -26,9 +28,15 @@ struct OwnPlan {
   int64_t block_cols;  // columns of one task, the last excepted: whole panels
 
   explicit OwnPlan(const Gemm<T>& g);
-  int64_t b_elements(int64_t k) const { return pack_b ? block_cols * k_block(k) : 0; }
-  int64_t a_elements(int64_t k) const {  // of a task
+  // Elements of scratch: of A for all tasks, and of a slot.
+  int64_t shared_elements(const Gemm<T>& g) const {
+    return a == PackA::once ? (g.m * g.k + 63) / 64 * 64 : 0;
+  }
+  int64_t a_elements(int64_t k) const {
     return a == PackA::by_task ? (kPanelsAtOnce * kTileRows * k_block(k) + 63) / 64 * 64 : 0;
+  }
+  int64_t slot_elements(int64_t k) const {
+    return a_elements(k) + (pack_b ? block_cols * k_block(k) : 0);
   }
 };
 
@@ -40,9 +48,10 @@ OwnPlan<T>::OwnPlan(const Gemm<T>& g) {
   const double flops =
       2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
   const bool small = flops <= 2.0 * 128 * 128 * 128 && g.lda <= kLine && g.ldb <= kLine;
-  a = small || col_panels <= 1             ? PackA::none
-      : g.m * g.k * kBytes <= kSharedBytes ? PackA::once
-                                           : PackA::by_task;
+  const int64_t a_bytes = g.m * g.k * kBytes;
+  a = small || col_panels <= 1                                                 ? PackA::none
+      : a_bytes <= (rows.count < kFewPanels ? kMostSharedBytes : kSharedBytes) ? PackA::once
+                                                                               : PackA::by_task;
   pack_b = g.tb || (!small && rows.count > 2) || (a != PackA::none && g.n % kCols) ||
            (!kMaskedMemory && g.n % kLanes<T>);
   const int64_t most = static_cast<int64_t>(smaller(flops / static_cast<double>(kTaskFlops), 32.0));
