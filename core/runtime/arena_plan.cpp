@@ -8,13 +8,9 @@ namespace tinytorch {
 
 namespace {
 
-size_t rounded(size_t bytes) {
-  return std::max((bytes + kArenaAlignment - 1) / kArenaAlignment, size_t{1}) * kArenaAlignment;
-}
-
 // `placed` holds the blocks that have their place, by rising offset.
 size_t find_place(const PlannedBlock& block, const std::vector<const PlannedBlock*>& placed) {
-  const size_t need = rounded(block.bytes);
+  const size_t need = arena_rounded(block.bytes);
   size_t end = 0, best = 0, best_gap = SIZE_MAX;  // end of what is alive at the same time so far
   for (const PlannedBlock* other : placed) {
     if (other->last < block.first || other->first > block.last) continue;
@@ -22,7 +18,7 @@ size_t find_place(const PlannedBlock& block, const std::vector<const PlannedBloc
       best = end;
       best_gap = other->offset - end;
     }
-    end = std::max(end, other->offset + rounded(other->bytes));
+    end = std::max(end, other->offset + arena_rounded(other->bytes));
   }
   return best_gap == SIZE_MAX ? end : best;
 }
@@ -39,7 +35,7 @@ size_t plan_arena(std::vector<PlannedBlock>& blocks) {
   for (size_t i : order) {
     PlannedBlock& block = blocks[i];
     block.offset = find_place(block, placed);
-    total = std::max(total, block.offset + rounded(block.bytes));
+    total = std::max(total, block.offset + arena_rounded(block.bytes));
     const auto after = std::upper_bound(
         placed.begin(), placed.end(), block.offset,
         [](size_t offset, const PlannedBlock* other) { return offset < other->offset; });

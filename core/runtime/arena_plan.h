@@ -10,6 +10,12 @@ namespace tinytorch {
 
 inline constexpr size_t kArenaAlignment = 64;
 
+// What a block takes of the arena; one of no bytes has a place too.
+inline size_t arena_rounded(size_t bytes) {
+  const size_t steps = (bytes + kArenaAlignment - 1) / kArenaAlignment;
+  return (steps ? steps : 1) * kArenaAlignment;
+}
+
 struct PlannedBlock {
   size_t bytes;
   int64_t first, last;  // steps during which it is alive, both included

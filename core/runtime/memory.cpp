@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/runtime/arena_plan.h"
 #include "core/runtime/device_state.h"
 #include "core/runtime/events.h"
 
@@ -11,14 +12,10 @@ namespace tinytorch {
 
 namespace {
 
-size_t rounded(size_t bytes) {
-  constexpr size_t kAlignment = 64;
-  return std::max((bytes + kAlignment - 1) / kAlignment, size_t{1}) * kAlignment;
-}
 // Workspaces of a thread end in the opposite order of their begins.
 void* take(Scratch& s, size_t bytes) {
   const size_t at = s.top;
-  s.top += rounded(bytes);
+  s.top += arena_rounded(bytes);
   s.most = std::max(s.most, s.top);
   return s.top <= s.bytes ? s.base + at : nullptr;
 }
@@ -39,7 +36,7 @@ Workspace::Workspace(KernelContext& context, size_t bytes) : context_(context) {
 }
 Workspace::~Workspace() {
   if (Scratch* s = thread_state().scratch) {
-    s->top -= rounded(block_.bytes);
+    s->top -= arena_rounded(block_.bytes);
     if (inside(*s, block_.data)) return;
   }
   CategoryGuard guard(Category::workspace);
