@@ -258,9 +258,10 @@ void correlate_images(KernelContext& context, const Correlation<T>& c) {
     const int64_t blocks = smaller(plan.at_once, plan.blocks - block0);
     turn_images(context, c, plan, block0, blocks, source);
     const int64_t units = blocks * c.groups * panels.count;
-    parallel_for_slots(context, smaller(tasks, units), slots, [&](int64_t task, int slot) {
-      const int64_t end = task_begin(units, task + 1, smaller(tasks, units));
-      for (int64_t i = task_begin(units, task, smaller(tasks, units)); i < end; ++i) {
+    const int64_t cuts = smaller(tasks, units);  // the last round may have fewer
+    parallel_for_slots(context, cuts, slots, [&](int64_t task, int slot) {
+      const int64_t end = task_begin(units, task + 1, cuts);
+      for (int64_t i = task_begin(units, task, cuts); i < end; ++i) {
         const int64_t panel = i % panels.count, part = i / panels.count, group = part % c.groups,
                       image = (block0 + part / c.groups) * kW;
         const int64_t row = panels.begin(panel);
