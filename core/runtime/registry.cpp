@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <map>
 
 #include "core/runtime/events.h"
@@ -18,6 +19,7 @@ struct Registry {
   ForkSafeMutex<std::recursive_mutex> mutex{AtFork::wait_registry};
   std::map<std::string, BackendEntry*, std::less<>> entries;
   std::vector<DeviceState*> devices;
+  std::atomic<MatmulPrecision> precision{MatmulPrecision::f32};
 };
 Registry& registry() {
   static auto* r = new Registry;
@@ -50,6 +52,7 @@ void open(BackendEntry& e) {
   for (int i = 0; i < e.backend->device_count(); ++i)
     e.devices.push_back(make_device(*e.backend, i));
   e.opened_by = getpid();
+  e.backend->set_matmul_precision(registry().precision);
 }
 
 }  // namespace
@@ -79,6 +82,15 @@ BackendEntry& backend_entry(std::string_view name) {
   }
   return e;
 }
+
+void set_matmul_precision(MatmulPrecision precision) {
+  Registry& r = registry();
+  std::lock_guard lock(r.mutex);
+  r.precision = precision;
+  for (const auto& [name, entry] : r.entries)
+    if (entry->backend) entry->backend->set_matmul_precision(precision);
+}
+MatmulPrecision matmul_precision() noexcept { return registry().precision; }
 
 const char* device_label(const Allocator* allocator) noexcept {
   Registry& r = registry();

@@ -92,6 +92,11 @@ TT_API Stream& current_stream(const Device& device);
 // cgroup quota leave.
 TT_API void set_num_threads(int n);
 TT_API int num_threads();
+// Of products of f32 matrices (matmul, linear, attention, convolution as products) on every device
+// from now on; the default is f32. A device without a faster form computes in f32 anyway. A
+// captured step keeps the precision with which it was captured.
+TT_API void set_matmul_precision(MatmulPrecision precision);
+TT_API MatmulPrecision matmul_precision() noexcept;
 // Turns optional fused kernels off (ops are then composed of required rows), to compare the two.
 // Per thread.
 TT_API bool set_fused_kernels(bool on) noexcept;  // returns what it was

@@ -12,6 +12,10 @@ namespace tinytorch {
 enum class Dtype : uint8_t { f32, f64, bf16, f16, i64, i32, u8, bool_ };
 inline constexpr int kDtypeCount = 8;
 
+// How products of f32 matrices may be computed: exactly in f32, or with operands rounded to 10 bits
+// of mantissa (TensorFloat-32) on devices where that is faster.
+enum class MatmulPrecision : uint8_t { f32, tf32 };
+
 struct BFloat16 {
   uint16_t bits;
 };

@@ -165,6 +165,8 @@ class TT_API Backend {
   virtual const KernelTable& kernels() const = 0;
   virtual void set_num_threads(int) {}
   virtual int num_threads() const { return 1; }
+  // Of products of f32 matrices given to any stream from now on. Any thread.
+  virtual void set_matmul_precision(MatmulPrecision) {}
   // On a synchronous device: f(argument, task, slot) for every task in [0, tasks), on at most
   // `slots` threads, each with a slot of its own in [0, slots). Kernels called by f run on its
   // thread alone. f throws nothing.
@@ -200,7 +202,7 @@ struct Unusable {
 };
 
 // Raised by any change to view.h, params.h, the lists or the classes above.
-inline constexpr int kSpiNumber = 3;
+inline constexpr int kSpiNumber = 4;
 // Compiler ABI and the sizes of the SPI's structs: a plugin built otherwise is refused.
 #define TT_STRING2(x) #x
 #define TT_STRING(x) TT_STRING2(x)
