@@ -78,6 +78,35 @@ TT_INLINE int64_t task_begin(int64_t count, int64_t task, int64_t tasks) {
   return count / tasks * task + (task < count % tasks ? task : count % tasks);
 }
 
+// f(unit) for every unit in [0, units), as `tasks` ranges of neighbours.
+template <class F>
+TT_INLINE void parallel_for_units(KernelContext& context, int64_t units, int64_t tasks, F&& f) {
+  parallel_for(context, tasks, [&](int64_t task) {
+    const int64_t end = task_begin(units, task + 1, tasks);
+    for (int64_t unit = task_begin(units, task, tasks); unit < end; ++unit) f(unit);
+  });
+}
+
+// Units that together make `flops` in register-blocked loops: how many tasks they are cut into, and
+// for how many running tasks there is scratch.
+struct FlopTasks {
+  FlopTasks(double flops, int64_t most)
+      : tasks(tasks_for(static_cast<int64_t>(flops < 1e15 ? flops : 1e15), 2 * kGrainFlops, most)),
+        slots(static_cast<int>(tasks < slot_count() ? tasks : slot_count())) {}
+  int64_t tasks;
+  int slots;
+};
+// f(unit, slot) for every unit in [0, units); fewer tasks where there are fewer units.
+template <class F>
+TT_INLINE void parallel_for_units(KernelContext& context, int64_t units, const FlopTasks& cut,
+                                  F&& f) {
+  const int64_t tasks = cut.tasks < units ? cut.tasks : units;
+  parallel_for_slots(context, tasks, cut.slots, [&](int64_t task, int slot) {
+    const int64_t end = task_begin(units, task + 1, tasks);
+    for (int64_t unit = task_begin(units, task, tasks); unit < end; ++unit) f(unit, slot);
+  });
+}
+
 // OpenBLAS, opened privately at first need (backends/cpu/blas.cpp). Every call runs on the calling
 // thread alone; calls from several threads are allowed.
 struct Blas {

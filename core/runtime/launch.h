@@ -67,15 +67,15 @@ template <class Row, class... A>
 TT_COLD void launch_hooked(DeviceState* d, Stream* s, KernelContext& c, const A&... args) {
   auto fn = d->kernels->*Row::kMember;
   Recording* recording = capturing();
+  const KernelCost cost = recording || observed() ? Row::kCost(c, args...) : KernelCost{};
   if (recording) {
-    const KernelCost cost = Row::kCost(c, args...);
     recording->begin(c.op, d, s, c, cost);
     if (recording->binds) recording->bind(fn, c.op, cost, args...);
     for_outputs(
         false, [&](const View& v) { recording->wrote(v); }, args...);
   }
   if (observed() && !(recording && !recording->binds)) {  // else it runs in replays only
-    LaunchEvent event(c.op, d, s, Row::kCost(c, args...));
+    LaunchEvent event(c.op, d, s, cost);
     fn(c, args...);
   } else {
     fn(c, args...);

@@ -148,16 +148,11 @@ void Attention<T>::backward(const Rows<T>& g, const Rows<T>& q, const Rows<T>& k
 // f(unit, scratch) for every unit of work, `elements` of scratch each.
 template <class T, class F>
 void for_units(KernelContext& context, int64_t units, double flops, int64_t elements, F f) {
-  const int64_t tasks = tasks_for(static_cast<int64_t>(smaller(flops, 1e15)), 2 * kGrainFlops,
-                                  smaller<int64_t>(units, 256));
-  const int slots = static_cast<int>(smaller<int64_t>(tasks, cpu::slot_count()));
+  const FlopTasks cut(flops, smaller<int64_t>(units, 256));
   elements = (elements + 63) / 64 * 64;
-  Workspace scratch(context, static_cast<size_t>(slots * elements) * sizeof(T));
-  parallel_for_slots(context, tasks, slots, [&](int64_t task, int slot) {
-    const int64_t end = task_begin(units, task + 1, tasks);
-    for (int64_t i = task_begin(units, task, tasks); i < end; ++i)
-      f(i, scratch.as<T>() + slot * elements);
-  });
+  Workspace scratch(context, static_cast<size_t>(cut.slots * elements) * sizeof(T));
+  parallel_for_units(context, units, cut,
+                     [&](int64_t i, int slot) { f(i, scratch.as<T>() + slot * elements); });
 }
 
 TT_INLINE double product_flops(const View& q, const View& k, int64_t values) {

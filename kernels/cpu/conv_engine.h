@@ -294,13 +294,11 @@ void correlate(KernelContext& context, const Correlation<T>& c) {
   const ConvPlan<T> plan(c);
   const double flops = 2.0 * static_cast<double>(c.images * c.groups * c.rows) *
                        static_cast<double>(c.y.out * c.x.out * c.k());
-  const int64_t tasks = tasks_for(static_cast<int64_t>(smaller(flops, 1e15)), 2 * kGrainFlops,
-                                  smaller<int64_t>(plan.units, 64));
-  const int slots = static_cast<int>(smaller<int64_t>(tasks, cpu::slot_count()));
+  const FlopTasks cut(flops, smaller<int64_t>(plan.units, 64));
   const int64_t offset_bytes = (c.k() * 8 + 63) / 64 * 64, slot_elements = plan.slot_elements();
   Workspace scratch(
-      context,
-      static_cast<size_t>(offset_bytes + slots * slot_elements * static_cast<int64_t>(sizeof(T))));
+      context, static_cast<size_t>(offset_bytes +
+                                   cut.slots * slot_elements * static_cast<int64_t>(sizeof(T))));
   int64_t* offsets = scratch.as<int64_t>();
   for (int64_t t = 0; t < c.taps; ++t) {
     const int64_t offset = plan.grid.tap_offset(c.tap_y[t], c.tap_x[t]);
@@ -308,29 +306,26 @@ void correlate(KernelContext& context, const Correlation<T>& c) {
       offsets[ch * c.taps + t] = ch * plan.grid.channel + offset;
   }
   T* slot_data = reinterpret_cast<T*>(scratch.as<char>() + offset_bytes);
-  parallel_for_slots(context, tasks, slots, [&](int64_t task, int slot) {
+  parallel_for_units(context, plan.units, cut, [&](int64_t unit, int slot) {
     T* data = slot_data + slot * slot_elements;
-    const int64_t end = task_begin(plan.units, task + 1, tasks);
-    for (int64_t unit = task_begin(plan.units, task, tasks); unit < end; ++unit) {
-      const int64_t band = unit % plan.bands, group = unit / plan.bands % c.groups,
-                    part = unit / plan.bands / c.groups;
-      const int64_t image = part * plan.images_at_once,
-                    images = smaller(plan.images_at_once, c.images - image);
-      const int64_t y0 = band * plan.band_rows, rows = smaller(plan.band_rows, c.y.out - y0);
-      fill_source(c, plan.grid, group, image, images, y0, 0, c.channels, data);
-      const ConvUnit<T> work{c,
-                             plan,
-                             offsets,
-                             source_of(c, plan.grid, group, image, y0, 0, data),
-                             data + plan.source_elements,
-                             data + plan.source_elements + plan.panel_elements,
-                             group,
-                             image,
-                             images,
-                             y0,
-                             rows};
-      work.run();
-    }
+    const int64_t band = unit % plan.bands, group = unit / plan.bands % c.groups,
+                  part = unit / plan.bands / c.groups;
+    const int64_t image = part * plan.images_at_once,
+                  images = smaller(plan.images_at_once, c.images - image);
+    const int64_t y0 = band * plan.band_rows, rows = smaller(plan.band_rows, c.y.out - y0);
+    fill_source(c, plan.grid, group, image, images, y0, 0, c.channels, data);
+    const ConvUnit<T> work{c,
+                           plan,
+                           offsets,
+                           source_of(c, plan.grid, group, image, y0, 0, data),
+                           data + plan.source_elements,
+                           data + plan.source_elements + plan.panel_elements,
+                           group,
+                           image,
+                           images,
+                           y0,
+                           rows};
+    work.run();
   });
 }
 

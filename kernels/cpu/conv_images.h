@@ -73,18 +73,15 @@ void pack_for_images(KernelContext& context, const Correlation<T>& c, T* packed,
   const int64_t units = c.groups * panels.count;
   const int64_t tasks =
       tasks_for(c.groups * c.rows * c.k() * static_cast<int64_t>(sizeof(T)), kGrainBytes, units);
-  parallel_for(context, tasks, [&](int64_t task) {
-    const int64_t end = task_begin(units, task + 1, tasks);
-    for (int64_t i = task_begin(units, task, tasks); i < end; ++i) {
-      const int64_t group = i / panels.count, panel = i % panels.count;
-      const int64_t row = panels.begin(panel), height = panels.begin(panel + 1) - row;
-      T* to = packed + (group * c.rows + row) * c.k();
-      for (int64_t b = 0; b < plan.channel_blocks; ++b) {
-        const int64_t c0 = plan.first_channel(c, b), channels = plan.first_channel(c, b + 1) - c0;
-        for (int64_t ch = 0; ch < channels; ++ch)
-          pack(group, row, height, c0 + ch, to + ch * height, channels * height);
-        to += channels * c.taps * height;
-      }
+  parallel_for_units(context, units, tasks, [&](int64_t i) {
+    const int64_t group = i / panels.count, panel = i % panels.count;
+    const int64_t row = panels.begin(panel), height = panels.begin(panel + 1) - row;
+    T* to = packed + (group * c.rows + row) * c.k();
+    for (int64_t b = 0; b < plan.channel_blocks; ++b) {
+      const int64_t c0 = plan.first_channel(c, b), channels = plan.first_channel(c, b + 1) - c0;
+      for (int64_t ch = 0; ch < channels; ++ch)
+        pack(group, row, height, c0 + ch, to + ch * height, channels * height);
+      to += channels * c.taps * height;
     }
   });
 }
@@ -208,23 +205,20 @@ void turn_images(KernelContext& context, const Correlation<T>& c, const ImagePla
   const int64_t bytes =
       blocks * c.groups * plan.turned_elements(c) * static_cast<int64_t>(sizeof(T));
   const int64_t tasks = tasks_for(2 * bytes, kGrainBytes, units);
-  parallel_for(context, tasks, [&](int64_t task) {
-    const int64_t end = task_begin(units, task + 1, tasks);
-    for (int64_t i = task_begin(units, task, tasks); i < end; ++i) {
-      const int64_t channel = i % c.channels, group = i / c.channels % c.groups,
-                    block = i / c.channels / c.groups, image = (block0 + block) * kW;
-      const int64_t part = (channel * plan.channel_blocks + plan.channel_blocks - 1) / c.channels;
-      int64_t b = smaller(part, plan.channel_blocks - 1);
-      while (plan.first_channel(c, b) > channel) --b;
-      const int64_t c0 = plan.first_channel(c, b), channels = plan.first_channel(c, b + 1) - c0;
-      pack_transposed(
-          c.source + ((image * c.groups + group) * c.channels + channel) * plan.source_pixels,
-          c.groups * c.channels * plan.source_pixels, plan.source_pixels,
-          smaller(kW, c.images - image), kW,
-          to + (block * c.groups + group) * plan.turned_elements(c) +
-              (c0 * plan.source_pixels + (channel - c0)) * kW,
-          channels * kW);
-    }
+  parallel_for_units(context, units, tasks, [&](int64_t i) {
+    const int64_t channel = i % c.channels, group = i / c.channels % c.groups,
+                  block = i / c.channels / c.groups, image = (block0 + block) * kW;
+    const int64_t part = (channel * plan.channel_blocks + plan.channel_blocks - 1) / c.channels;
+    int64_t b = smaller(part, plan.channel_blocks - 1);
+    while (plan.first_channel(c, b) > channel) --b;
+    const int64_t c0 = plan.first_channel(c, b), channels = plan.first_channel(c, b + 1) - c0;
+    pack_transposed(
+        c.source + ((image * c.groups + group) * c.channels + channel) * plan.source_pixels,
+        c.groups * c.channels * plan.source_pixels, plan.source_pixels,
+        smaller(kW, c.images - image), kW,
+        to + (block * c.groups + group) * plan.turned_elements(c) +
+            (c0 * plan.source_pixels + (channel - c0)) * kW,
+        channels * kW);
   });
 }
 
@@ -236,16 +230,13 @@ void correlate_images(KernelContext& context, const Correlation<T>& c) {
   const RowPanels panels(c.rows);
   const double flops = 2.0 * static_cast<double>(plan.at_once * kW * c.groups * c.rows) *
                        static_cast<double>(plan.out_pixels * c.k());
-  const int64_t most = plan.at_once * c.groups * panels.count;
-  const int64_t tasks =
-      tasks_for(static_cast<int64_t>(smaller(flops, 1e15)), 2 * kGrainFlops, most);
-  const int slots = static_cast<int>(smaller<int64_t>(tasks, cpu::slot_count()));
+  const FlopTasks cut(flops, plan.at_once * c.groups * panels.count);
   const bool table = plan.channel_blocks == 1 && plan.tap_cols * c.channels < kShortRun;
   const int64_t offset_bytes = table ? (c.k() * 8 + 63) / 64 * 64 : 0;
   const int64_t turned = plan.at_once * c.groups * plan.turned_elements(c),
                 slot_elements = kTileRows * plan.out_pixels * kW;
   Workspace scratch(context,
-                    static_cast<size_t>(offset_bytes + (turned + slots * slot_elements) *
+                    static_cast<size_t>(offset_bytes + (turned + cut.slots * slot_elements) *
                                                            static_cast<int64_t>(sizeof(T))));
   int64_t* const offsets = table ? scratch.as<int64_t>() : nullptr;
   for (int64_t p = 0; p < (table ? c.k() : 0); ++p) {
@@ -258,25 +249,21 @@ void correlate_images(KernelContext& context, const Correlation<T>& c) {
     const int64_t blocks = smaller(plan.at_once, plan.blocks - block0);
     turn_images(context, c, plan, block0, blocks, source);
     const int64_t units = blocks * c.groups * panels.count;
-    const int64_t cuts = smaller(tasks, units);  // the last round may have fewer
-    parallel_for_slots(context, cuts, slots, [&](int64_t task, int slot) {
-      const int64_t end = task_begin(units, task + 1, cuts);
-      for (int64_t i = task_begin(units, task, cuts); i < end; ++i) {
-        const int64_t panel = i % panels.count, part = i / panels.count, group = part % c.groups,
-                      image = (block0 + part / c.groups) * kW;
-        const int64_t row = panels.begin(panel);
-        const ImageUnit<T> unit{c,
-                                plan,
-                                offsets,
-                                c.packed + (group * c.rows + row) * c.k(),
-                                source + part * plan.turned_elements(c),
-                                c.bias ? c.bias + group * c.rows + row : nullptr,
-                                slot_data + slot * slot_elements,
-                                panels.begin(panel + 1) - row};
-        unit.run();
-        unit.write(c.out + ((image * c.groups + group) * c.rows + row) * c.out_channel,
-                   smaller(kW, c.images - image));
-      }
+    parallel_for_units(context, units, cut, [&](int64_t i, int slot) {
+      const int64_t panel = i % panels.count, part = i / panels.count, group = part % c.groups,
+                    image = (block0 + part / c.groups) * kW;
+      const int64_t row = panels.begin(panel);
+      const ImageUnit<T> unit{c,
+                              plan,
+                              offsets,
+                              c.packed + (group * c.rows + row) * c.k(),
+                              source + part * plan.turned_elements(c),
+                              c.bias ? c.bias + group * c.rows + row : nullptr,
+                              slot_data + slot * slot_elements,
+                              panels.begin(panel + 1) - row};
+      unit.run();
+      unit.write(c.out + ((image * c.groups + group) * c.rows + row) * c.out_channel,
+                 smaller(kW, c.images - image));
     });
   }
 }

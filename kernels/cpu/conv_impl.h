@@ -16,12 +16,9 @@ TT_INLINE void pack_all(KernelContext& context, int64_t groups, int64_t rows, in
   const int64_t panels = RowPanels(rows).count;
   const int64_t tasks =
       tasks_for(groups * rows * k * static_cast<int64_t>(sizeof(T)), kGrainBytes, groups * panels);
-  parallel_for(context, tasks, [&](int64_t task) {
-    const int64_t end = task_begin(groups * panels, task + 1, tasks);
-    for (int64_t i = task_begin(groups * panels, task, tasks); i < end; ++i) {
-      const int64_t group = i / panels;
-      pack(group, i % panels, packed + group * rows * k);
-    }
+  parallel_for_units(context, groups * panels, tasks, [&](int64_t i) {
+    const int64_t group = i / panels;
+    pack(group, i % panels, packed + group * rows * k);
   });
 }
 

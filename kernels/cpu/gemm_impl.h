@@ -158,16 +158,11 @@ void gemm_batch(KernelContext& context, const Gemm<T>& g, int64_t batch, int64_t
     for (int64_t i = 0; i < batch; ++i) one(i, nullptr);
     return;
   }
-  const int64_t tasks = tasks_for(static_cast<int64_t>(flops * static_cast<double>(batch)),
-                                  2 * kGrainFlops, smaller<int64_t>(batch, 64));
-  const int slots = static_cast<int>(smaller<int64_t>(tasks, cpu::slot_count()));
+  const FlopTasks cut(flops * static_cast<double>(batch), smaller<int64_t>(batch, 64));
   const int64_t elements = gemm_scratch(g);
-  Workspace scratch(context, static_cast<size_t>(slots * elements) * sizeof(T));
-  parallel_for_slots(context, tasks, slots, [&](int64_t task, int slot) {
-    const int64_t end = task_begin(batch, task + 1, tasks);
-    for (int64_t i = task_begin(batch, task, tasks); i < end; ++i)
-      one(i, scratch.as<T>() + slot * elements);
-  });
+  Workspace scratch(context, static_cast<size_t>(cut.slots * elements) * sizeof(T));
+  parallel_for_units(context, batch, cut,
+                     [&](int64_t i, int slot) { one(i, scratch.as<T>() + slot * elements); });
 }
 
 }  // namespace tinytorch::TT_KERNEL_NS

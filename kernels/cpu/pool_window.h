@@ -77,10 +77,7 @@ TT_INLINE PoolShape pool_shape(const View& out, const View& in, const Pool2dPara
 template <class F>
 TT_INLINE void for_planes(KernelContext& context, const PoolShape& s, int64_t bytes, const F& f) {
   const int64_t tasks = tasks_for(bytes, cpu::kGrainBytes, smaller<int64_t>(s.planes, 64));
-  parallel_for(context, tasks, [&](int64_t task) {
-    const int64_t end = task_begin(s.planes, task + 1, tasks);
-    for (int64_t plane = task_begin(s.planes, task, tasks); plane < end; ++plane) f(plane);
-  });
+  parallel_for_units(context, s.planes, tasks, f);
 }
 
 template <int... I>
