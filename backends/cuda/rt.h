@@ -104,11 +104,11 @@ Status copy(void* dst, const void* src, size_t bytes, CopyKind kind, StreamHandl
 Status fill_bytes(void* dst, int value, size_t bytes, StreamHandle stream);
 Status launch(const KernelCall& call, StreamHandle stream);
 
-// Work given to the stream is recorded until end_capture, and does not run. The capture is a relaxed
-// one (cudaStreamCaptureModeRelaxed): its thread may allocate and release meanwhile, and use other
-// streams and their events as ever. Refused, which spoils the capture: to wait for the stream or
-// for an event recorded in it, to copy between it and pageable host memory, and to let it wait for
-// an event recorded outside.
+// Work given to the stream is recorded until end_capture, and does not run. The capture is a
+// relaxed one (cudaStreamCaptureModeRelaxed): its thread may allocate and release meanwhile, and
+// use other streams and their events as ever. Refused, which spoils the capture: to wait for the
+// stream or for an event recorded in it, to copy between it and pageable host memory, and to let it
+// wait for an event recorded outside.
 Status begin_capture(StreamHandle stream);
 Status end_capture(StreamHandle stream, GraphHandle* graph);
 Status graph_launch(GraphHandle graph, StreamHandle stream);
