@@ -18,12 +18,9 @@ endif()
 if(NOT TINYTORCH_SANITIZE MATCHES "^(address|thread)?$")
   message(FATAL_ERROR "TINYTORCH_SANITIZE is '${TINYTORCH_SANITIZE}': use address, thread, or leave it empty.")
 endif()
-# TINYTORCH_CUDA is settled here, so that asking for a backend which is not there is an error and not a surprise at run time.
-if(TINYTORCH_CUDA STREQUAL "AUTO")
-  message(STATUS "TinyTorch: building for CPU; version ${PROJECT_VERSION} contains no CUDA backend")
-elseif(TINYTORCH_CUDA)
-  message(FATAL_ERROR "TINYTORCH_CUDA=${TINYTORCH_CUDA}: version ${PROJECT_VERSION} of TinyTorch contains no CUDA backend. "
-                      "Use AUTO or OFF to build for CPU.")
+string(TOUPPER "${TINYTORCH_CUDA}" TINYTORCH_CUDA)
+if(NOT TINYTORCH_CUDA MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "TINYTORCH_CUDA is '${TINYTORCH_CUDA}': use AUTO, ON or OFF.")
 endif()
 
 if(PROJECT_IS_TOP_LEVEL)

@@ -26,4 +26,4 @@ consumer_test(pkg_config "${consumer}/pkg_config.sh" "${CMAKE_CXX_COMPILER}" "${
               "${CMAKE_CURRENT_BINARY_DIR}/consumer_pkg_config")
 set_tests_properties(consumer.find_package consumer.own_backend consumer.pkg_config PROPERTIES FIXTURES_REQUIRED installed)
 
-consumer_project(fetch_content "${consumer}" consumer "-DCONSUMER_FETCH=${PROJECT_SOURCE_DIR}" -DTINYTORCH_CPU_LEVELS=baseline)
+consumer_project(fetch_content "${consumer}" consumer "-DCONSUMER_FETCH=${PROJECT_SOURCE_DIR}" -DTINYTORCH_CPU_LEVELS=baseline -DTINYTORCH_CUDA=OFF)
