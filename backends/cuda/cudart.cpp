@@ -6,6 +6,7 @@
 
 #include <cstdio>
 
+#include "backends/cuda/capture_mode.h"
 #include "backends/cuda/rt.h"
 
 namespace tinytorch::cuda::rt {
@@ -97,11 +98,8 @@ Status check_kernel_image() {
 
 // Taking memory is no work of a stream: it may happen while the thread records.
 Status allocate(void** data, size_t bytes) {
-  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
-  if (const Status s = status(cudaThreadExchangeStreamCaptureMode(&mode)); s != kSuccess) return s;
-  const Status s = status(cudaMalloc(data, bytes));
-  (void)cudaThreadExchangeStreamCaptureMode(&mode);
-  return s;
+  const RelaxedCapture relaxed;
+  return status(cudaMalloc(data, bytes));
 }
 Status release(void* data) { return status(cudaFree(data)); }
 Status allocate_pinned(void** data, size_t bytes) {
