@@ -91,6 +91,31 @@ TEST(DataLoader, TheOrderIsTheSameOnEveryBackend) {
   EXPECT_EQ(orders[0], orders[1]);
 }
 
+// Work on one batch while the next is on its way, also where streams run late.
+TEST(DataLoader, BatchesArriveOnADevice) {
+  for (const char* name : {"cpu", "reference", "late", "cudatwin"}) {
+    SCOPED_TRACE(name);
+    const Device device(name);
+    const NothingLeaks nothing(device, "loader");
+    const Tensor x = arange(77.0).reshape({11, 7}), y = arange(11.0);
+    DataLoader loader(TensorDataset(x, y), {.batch_size = 3, .shuffle = true, .device = device});
+    DataLoader here(TensorDataset(x, y), {.batch_size = 3, .shuffle = true});
+    for (int epoch = 0; epoch < 2; ++epoch) {
+      auto expected = here.begin();
+      int batches = 0;
+      for (const Batch& batch : loader) {
+        EXPECT_EQ(batch.x.device().name(), device.name());
+        const Tensor product = batch.x * batch.y.reshape({-1, 1});
+        EXPECT_EQ(values(product), values(expected->x * expected->y.reshape({-1, 1})));
+        ++expected;
+        ++batches;
+      }
+      EXPECT_EQ(batches, 4);
+    }
+  }
+  EXPECT_THROW(DataLoader(numbers(3), {.device = Device("nowhere")}), DeviceError);
+}
+
 TEST(DataLoader, OwnDatasets) {
   struct Squares : Dataset {
     int64_t size() const override { return 5; }

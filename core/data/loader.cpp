@@ -48,24 +48,46 @@ DataLoader::Iterator::Iterator(std::shared_ptr<const Dataset> dataset,
     : dataset_(std::move(dataset)),
       order_(std::move(order)),
       batch_size_(options.batch_size),
-      left_(samples) {
+      left_(samples),
+      samples_(samples),
+      device_(options.device) {
+  if (device_) {
+    stream_ = create_stream(*device_);
+    prefetch();
+  }
   fetch();
 }
 
 DataLoader::Iterator& DataLoader::Iterator::operator++() {
-  const int64_t passed = std::min(batch_size_, left_);
-  start_ += passed;
-  left_ -= passed;
+  left_ -= std::min(batch_size_, left_);
   fetch();
   return *this;
 }
 
+Batch DataLoader::Iterator::load() {
+  const int64_t start = loaded_, count = std::min(batch_size_, samples_ - loaded_);
+  if (count == 0) return {};
+  loaded_ += count;
+  return order_.defined() ? dataset_->take(order_.narrow(0, start, count))
+                          : dataset_->range(start, count);
+}
+
 void DataLoader::Iterator::fetch() {
-  batch_ = {};  // first, so that two batches are never held at once
-  const int64_t count = std::min(batch_size_, left_);
-  if (count == 0) return;
-  batch_ = order_.defined() ? dataset_->take(order_.narrow(0, start_, count))
-                            : dataset_->range(start_, count);
+  batch_ = {};  // first, so that no more than needed are held at once
+  if (!device_) {
+    batch_ = load();
+    return;
+  }
+  wait_stream(current_stream(*device_), *stream_);
+  batch_ = std::move(next_);
+  prefetch();
+}
+
+void DataLoader::Iterator::prefetch() {
+  next_ = load();
+  const StreamGuard guard(*device_, *stream_);
+  if (next_.x.defined()) next_.x = next_.x.to(*device_);
+  if (next_.y.defined()) next_.y = next_.y.to(*device_);
 }
 
 }  // namespace tinytorch

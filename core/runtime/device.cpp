@@ -145,6 +145,7 @@ StreamGuard::~StreamGuard() {
   thread_state().stream = before_;
 }
 Stream& current_stream(const Device& device) { return *current_stream(device.state()); }
+void wait_stream(Stream& waiting, Stream& first) { waiting.wait(first.mark()); }
 
 void set_num_threads(int n) {
   if (n < 1) throw ValueError("[set_num_threads] " + std::to_string(n) + ", needed: at least 1");

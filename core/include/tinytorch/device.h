@@ -87,6 +87,9 @@ class TT_API StreamGuard {
   Stream* before_;
 };
 TT_API Stream& current_stream(const Device& device);
+// Work given to `waiting` from now on runs after all that `first` was given so far. The host does
+// not wait.
+TT_API void wait_stream(Stream& waiting, Stream& first);
 
 // Worker threads of the CPU backend, the caller included. Default: the cores that affinity and
 // cgroup quota leave.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <tinytorch/data/dataset.h>
@@ -17,6 +18,9 @@ struct DataLoaderOptions {
   bool shuffle = false;
   bool drop_last = false;  // leaves out a last batch that is not full
   uint64_t seed = 0;       // of the shuffling
+  // Where batches arrive; unset: where the dataset is. While one batch is worked on, the next is
+  // fetched and copied on a stream of the loader's own.
+  std::optional<Device> device{};
 };
 
 // DataLoader loader(TensorDataset(x, y), {.batch_size = 32, .shuffle = true});
@@ -42,12 +46,17 @@ class TT_API DataLoader {
     friend class DataLoader;
     Iterator(std::shared_ptr<const Dataset> dataset, const DataLoaderOptions& options, Tensor order,
              int64_t samples);
-    void fetch();
+    Batch load();  // the next samples, where the dataset is; undefined at the end
+    void fetch();  // makes them the current batch
+    void prefetch();
 
     std::shared_ptr<const Dataset> dataset_;
-    Tensor order_;                           // i64 [size]; undefined: as they come
-    int64_t batch_size_, start_ = 0, left_;  // left_: samples not yet passed
-    Batch batch_;
+    Tensor order_;                  // i64 [size]; undefined: as they come
+    int64_t batch_size_, left_;     // left_: samples not yet passed
+    int64_t loaded_ = 0, samples_;  // samples taken from the dataset, of all
+    std::optional<Device> device_;
+    std::shared_ptr<Stream> stream_;  // of the copies to device_
+    Batch batch_, next_;
   };
 
   // ValueError unless batch_size >= 1.
