@@ -13,8 +13,9 @@ namespace {
 
 constexpr size_t kPage = 4096;
 
-char* reserve(size_t bytes, int protection) {
-  void* at = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+char* reserve(size_t bytes, int protection, uintptr_t hint) {
+  void* at = mmap(reinterpret_cast<void*>(hint), bytes, protection,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED)
     throw OutOfMemoryError("[late] the system refuses " + std::to_string(bytes) +
                            " bytes of addresses");
@@ -23,10 +24,10 @@ char* reserve(size_t bytes, int protection) {
 
 }  // namespace
 
-Arena::Arena(size_t bytes)
+Arena::Arena(size_t bytes, uintptr_t names)
     : bytes_(bytes),
-      names_(reserve(bytes, PROT_NONE)),
-      real_(reserve(bytes, PROT_READ | PROT_WRITE)) {
+      names_(reserve(bytes, PROT_NONE, names)),
+      real_(reserve(bytes, PROT_READ | PROT_WRITE, 0)) {
   free_[0] = bytes;
 }
 

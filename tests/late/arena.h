@@ -13,8 +13,8 @@ namespace tinytorch::late {
 class Arena {
  public:
   // Reserves addresses only; pages come when they are touched. OutOfMemoryError if the system
-  // refuses.
-  explicit Arena(size_t bytes);
+  // refuses. The addresses that name start at `names` if the system can give them there.
+  explicit Arena(size_t bytes, uintptr_t names = 0);
 
   // A range of device addresses, or null. `bytes` is a multiple of 64.
   char* take(size_t bytes);

@@ -1,0 +1,254 @@
+// Matrix products of the simulated runtime. Chains of 8 terms are summed in the operands' type in
+// registers; the chains in double (f32) or with compensation (f64), so that the error stays below 8
+// eps sum|terms| for any k. TF32 is not simulated: asking for it changes nothing.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "tests/cuda_twin/runtime/twin.h"
+
+namespace tinytorch::twin {
+
+using namespace cuda::rt;
+
+namespace {
+
+constexpr int kRows = 4, kColumns = 16;  // of C in registers
+constexpr int kChain = 8;
+constexpr int64_t kDepth = 256;    // of the packed part of B
+constexpr int64_t kRowBlock = 64;  // rows that use it
+constexpr int kTile = kRows * kColumns;
+
+template <class T>
+struct Vector {
+  typedef T type __attribute__((vector_size(32)));
+};
+
+template <class T>
+struct Matrix {
+  const T* data;
+  int64_t row, column;  // strides
+};
+
+// Sums of chains, for one tile of C.
+template <class T>
+struct Sums;
+template <>
+struct Sums<float> {
+  double sum[kTile];
+  __attribute__((always_inline)) inline void add(const float* part) {
+    for (int i = 0; i < kTile; ++i) sum[i] += static_cast<double>(part[i]);
+  }
+  double of(int i) const { return sum[i]; }
+};
+template <>
+struct Sums<double> {
+  double sum[kTile], rest[kTile];
+  __attribute__((always_inline)) inline void add(const double* part) {
+    for (int i = 0; i < kTile; ++i) {  // Knuth's exact sum
+      const double s = sum[i] + part[i], b = s - sum[i];
+      rest[i] += (sum[i] - (s - b)) + (part[i] - b);
+      sum[i] = s;
+    }
+  }
+  double of(int i) const { return std::isfinite(sum[i]) ? sum[i] + rest[i] : sum[i]; }
+};
+
+template <class T>
+__attribute__((always_inline)) inline void multiply_chain(const T* const (&a)[kRows], int64_t step,
+                                                          const T* b, int depth, T* part) {
+  using V = typename Vector<T>::type;
+  constexpr int kLanes = 32 / sizeof(T), kVectors = kColumns / kLanes;
+  V sum[kRows][kVectors] = {};
+  for (int k = 0; k < depth; ++k)
+    for (int v = 0; v < kVectors; ++v) {
+      V bv;
+      std::memcpy(&bv, b + k * kColumns + v * kLanes, sizeof bv);
+      for (int r = 0; r < kRows; ++r) sum[r][v] += a[r][k * step] * bv;
+    }
+  std::memcpy(part, sum, sizeof sum);
+}
+
+// The columns [n0, n0 + kColumns) of B's rows [k0, k0 + depth), dense; 0 beyond n.
+template <class T>
+void pack(const Matrix<T>& b, int64_t k0, int64_t depth, int64_t n0, int64_t n, T* packed) {
+  for (int64_t k = 0; k < depth; ++k)
+    for (int64_t j = 0; j < kColumns; ++j)
+      packed[k * kColumns + j] = n0 + j < n ? b.data[(k0 + k) * b.row + (n0 + j) * b.column] : T(0);
+}
+
+template <class T>
+void store(const cuda::GemmDesc& d, T* c, int64_t m0, int64_t rows, int64_t n0,
+           const Sums<T>* sums) {
+  const auto* bias = static_cast<const T*>(d.bias);
+  const int64_t columns = std::min<int64_t>(kColumns, d.n - n0);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < columns; ++j) {
+      double v = sums[i / kRows].of(static_cast<int>(i % kRows * kColumns + j));
+      if (bias) v += static_cast<double>(bias[n0 + j]);
+      const T rounded = static_cast<T>(v);
+      c[(m0 + i) * d.ldc + n0 + j] = d.act == Activation::relu && rounded <= T(0) ? T(0) : rounded;
+    }
+}
+
+template <class T>
+__attribute__((always_inline)) inline void multiply(const cuda::GemmDesc& d, const Matrix<T>& a,
+                                                    const Matrix<T>& b, T* c) {
+  std::vector<T> packed(kDepth * kColumns);
+  std::vector<Sums<T>> sums(kRowBlock / kRows);
+  T part[kTile];
+  for (int64_t n0 = 0; n0 < d.n; n0 += kColumns)
+    for (int64_t m0 = 0; m0 < d.m; m0 += kRowBlock) {
+      const int64_t rows = std::min(kRowBlock, d.m - m0);
+      std::fill(sums.begin(), sums.end(), Sums<T>{});
+      for (int64_t k0 = 0; k0 < d.k; k0 += kDepth) {
+        const int64_t depth = std::min(kDepth, d.k - k0);
+        pack(b, k0, depth, n0, d.n, packed.data());
+        for (int64_t i = 0; i < rows; i += kRows) {
+          for (int64_t k = 0; k < depth; k += kChain) {
+            const T* at[kRows];
+            for (int r = 0; r < kRows; ++r)  // rows beyond the last are the last again
+              at[r] = a.data + (m0 + std::min(i + r, rows - 1)) * a.row + (k0 + k) * a.column;
+            multiply_chain(at, a.column, packed.data() + k * kColumns,
+                           static_cast<int>(std::min<int64_t>(kChain, depth - k)), part);
+            sums[static_cast<size_t>(i / kRows)].add(part);
+          }
+        }
+      }
+      store(d, c, m0, rows, n0, sums.data());
+    }
+}
+
+#if defined(__x86_64__)
+template <class T>
+__attribute__((target("avx2,fma"))) void multiply_wide(const cuda::GemmDesc& d, const Matrix<T>& a,
+                                                       const Matrix<T>& b, T* c) {
+  multiply(d, a, b, c);
+}
+bool has_wide() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#else
+template <class T>
+void multiply_wide(const cuda::GemmDesc& d, const Matrix<T>& a, const Matrix<T>& b, T* c) {
+  multiply(d, a, b, c);
+}
+bool has_wide() { return true; }
+#endif
+template <class T>
+void multiply_narrow(const cuda::GemmDesc& d, const Matrix<T>& a, const Matrix<T>& b, T* c) {
+  multiply(d, a, b, c);
+}
+
+template <class T>
+void run_product(const cuda::GemmDesc& d) {
+  for (int64_t i = 0; i < d.batch; ++i) {
+    const Matrix<T> a{static_cast<const T*>(d.a) + i * d.stride_a, d.ta ? 1 : d.lda,
+                      d.ta ? d.lda : 1};
+    const Matrix<T> b{static_cast<const T*>(d.b) + i * d.stride_b, d.tb ? 1 : d.ldb,
+                      d.tb ? d.ldb : 1};
+    T* c = static_cast<T*>(d.c) + i * d.stride_c;
+    (has_wide() ? multiply_wide<T> : multiply_narrow<T>)(d, a, b, c);
+  }
+}
+
+size_t bytes_of(const cuda::GemmDesc& d, int64_t rows, int64_t columns, int64_t ld,
+                int64_t stride) {
+  const int64_t elements = (d.batch - 1) * stride + (rows - 1) * ld + columns;
+  return static_cast<size_t>(elements) * (d.dtype == Dtype::f64 ? 8 : 4);
+}
+
+class Product final : public Work {
+ public:
+  Product(TwinDevice& device, const cuda::GemmDesc& desc, void* workspace, size_t workspace_bytes)
+      : Work(device), desc_(desc), workspace_(workspace), workspace_bytes_(workspace_bytes) {
+    cuda::GemmDesc probe = desc;
+    bad_ = translate(probe);
+  }
+  void execute() override {
+    cuda::GemmDesc d = desc_;
+    const std::string bad = bad_.empty() ? translate(d) : bad_;
+    if (!bad.empty()) return device.lose(kIllegalAddress, bad);
+    scribble();
+    d.dtype == Dtype::f64 ? run_product<double>(d) : run_product<float>(d);
+  }
+  void count(TinytorchTwinCounters& c) const override { ++c.gemms; }
+
+ private:
+  // Checks the whole of every operand.
+  std::string translate(cuda::GemmDesc& d) const {
+    std::string bad;
+    const auto place = [&](const void* p, size_t bytes) -> char* {
+      char* real = device.memory.contains(p) ? device.memory.real(p, bytes) : nullptr;
+      if (real) return real;
+      ++state().counters.bad_addresses;
+      bad = "gemm: " + describe(p, bytes);
+      return nullptr;
+    };
+    d.a = place(d.a, d.ta ? bytes_of(d, d.k, d.m, d.lda, d.stride_a)
+                          : bytes_of(d, d.m, d.k, d.lda, d.stride_a));
+    d.b = place(d.b, d.tb ? bytes_of(d, d.n, d.k, d.ldb, d.stride_b)
+                          : bytes_of(d, d.k, d.n, d.ldb, d.stride_b));
+    d.c = place(d.c, bytes_of(d, d.m, d.n, d.ldc, d.stride_c));
+    if (d.bias) d.bias = place(d.bias, static_cast<size_t>(d.n) * (d.dtype == Dtype::f64 ? 8 : 4));
+    if (workspace_) place(workspace_, workspace_bytes_);
+    return bad;
+  }
+  // The library may use all of its workspace; here it spoils both ends.
+  void scribble() const {
+    char* at = workspace_ ? device.memory.real(workspace_, workspace_bytes_) : nullptr;
+    if (!at) return;
+    const size_t some = std::min<size_t>(workspace_bytes_, 4096);
+    std::memset(at, kPoison, some);
+    std::memset(at + workspace_bytes_ - some, kPoison, some);
+  }
+
+  cuda::GemmDesc desc_;
+  void* workspace_;
+  size_t workspace_bytes_;
+  std::string bad_;
+};
+
+const char* what_is_wrong(const cuda::GemmDesc& d) {
+  if (d.dtype != Dtype::f32 && d.dtype != Dtype::f64) return "neither f32 nor f64";
+  if (d.m <= 0 || d.n <= 0 || d.k <= 0 || d.batch <= 0) return "a size is 0";
+  if (d.lda < (d.ta ? d.m : d.k) || d.ldb < (d.tb ? d.k : d.n) || d.ldc < d.n)
+    return "a leading dimension is shorter than the rows";
+  if (d.batch > 1 && d.stride_c < (d.m - 1) * d.ldc + d.n) return "the results overlap";
+  if (d.act != Activation::none && d.act != Activation::relu) return "activation";
+  return nullptr;
+}
+
+}  // namespace
+}  // namespace tinytorch::twin
+
+namespace tinytorch::cuda::rt {
+
+using namespace twin;
+
+Status gemm(const GemmDesc& desc, bool /*tf32*/, void* workspace, size_t workspace_bytes,
+            int device, StreamHandle handle, const char** message) {
+  Call call("gemm");
+  *message = nullptr;
+  TwinStream* stream = call.failed() ? nullptr : call.stream(handle);
+  const char* wrong = what_is_wrong(desc);
+  if (stream && stream->device.index != device) wrong = "the stream is of another device";
+  if (!stream) {
+    *message = text_of(call.status());
+    return call.status();
+  }
+  if (wrong) {
+    *message = wrong;
+    return refuse(kInvalidValue, std::string("gemm: ") + wrong);
+  }
+  give(*stream, std::make_unique<Product>(stream->device, desc, workspace, workspace_bytes));
+  return kSuccess;
+}
+
+Status gemm_open(const char** message) {
+  const Call call("gemm_open");
+  *message = call.failed() ? text_of(call.status()) : nullptr;
+  return call.status();
+}
+
+}  // namespace tinytorch::cuda::rt
