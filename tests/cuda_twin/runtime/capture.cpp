@@ -45,12 +45,11 @@ Status begin_capture(StreamHandle handle) {
     return refuse(kIllegalState, "the stream captures already");
   }
   stream->capture = std::make_shared<Capture>();
-  stream->capture->owner = std::this_thread::get_id();
   stream->capture->tape = std::make_shared<Tape>(stream->device);
   return kSuccess;
 }
 
-// The stream captures no more, whatever the answer, except to a wrong thread.
+// The stream captures no more, whatever the answer.
 Status end_capture(StreamHandle handle, GraphHandle* graph) {
   const Call call("end_capture");
   *graph = nullptr;
@@ -58,10 +57,6 @@ Status end_capture(StreamHandle handle, GraphHandle* graph) {
   TwinStream* stream = state().streams.find(handle);
   if (!stream) return no_such_handle("stream");
   if (!stream->capture) return refuse(kIllegalState, "the stream does not capture");
-  if (stream->capture->owner != std::this_thread::get_id()) {
-    stream->capture->invalid = true;
-    return refuse(kCaptureWrongThread, "another thread began the capture");
-  }
   const std::shared_ptr<Capture> capture = std::exchange(stream->capture, nullptr);
   capture->active = false;
   if (call.failed()) return call.status();

@@ -43,8 +43,6 @@ constexpr Code kCodes[] = {
      "operation would make the legacy stream depend on a capturing blocking stream"},
     {kCapturedEvent, "cudaErrorCapturedEvent",
      "operation not permitted on an event last recorded in a capturing stream"},
-    {kCaptureWrongThread, "cudaErrorStreamCaptureWrongThread",
-     "attempt to terminate a thread-local capture sequence from another thread"},
     {kUnknown, "cudaErrorUnknown", "unknown error"},
 };
 
@@ -77,7 +75,7 @@ const char* text_of(Status status) noexcept {
 }
 
 Status driver_version(int* version) {
-  const Call call("driver_version", InCapture::allowed, Needs::nothing);
+  const Call call("driver_version", Needs::nothing);
   *version = 0;
   if (call.failed()) return call.status();
   *version = state().driver;
@@ -85,7 +83,7 @@ Status driver_version(int* version) {
 }
 
 Status runtime_version(int* version) {
-  const Call call("runtime_version", InCapture::allowed, Needs::nothing);
+  const Call call("runtime_version", Needs::nothing);
   *version = 0;
   if (call.failed()) return call.status();
   *version = kRuntime;
@@ -93,7 +91,7 @@ Status runtime_version(int* version) {
 }
 
 Status device_count(int* count) {
-  const Call call("device_count", InCapture::allowed, Needs::driver);
+  const Call call("device_count", Needs::driver);
   *count = 0;
   if (call.failed()) return call.status();
   *count = state().device_count;
@@ -101,7 +99,7 @@ Status device_count(int* count) {
 }
 
 Status set_device(int device) {
-  const Call call("set_device", InCapture::allowed, Needs::driver);
+  const Call call("set_device", Needs::driver);
   if (call.failed()) return call.status();
   TwinDevice* found = nullptr;
   const Status status = find_device(device, &found);
@@ -112,7 +110,7 @@ Status set_device(int device) {
 
 // The figures of an H100, so that what is cut by them is cut as there.
 Status device_facts(int device, DeviceFacts* facts) {
-  const Call call("device_facts", InCapture::allowed, Needs::driver);
+  const Call call("device_facts", Needs::driver);
   *facts = {};
   if (call.failed()) return call.status();
   if (device < 0 || device >= state().device_count) return kInvalidDevice;

@@ -144,7 +144,7 @@ Status memory_info(size_t* free_bytes, size_t* total_bytes) {
 }
 
 Status allocate(void** data, size_t bytes) {
-  const Call call("allocate", InCapture::refused);
+  const Call call("allocate");
   *data = nullptr;
   if (call.failed() || bytes == 0) return call.status();
   *data = call.device().memory.allocate(bytes);
@@ -154,7 +154,7 @@ Status allocate(void** data, size_t bytes) {
 }
 
 Status release(void* data) {
-  const Call call("release", InCapture::refused);
+  const Call call("release");
   if (!call.cleans() || !data) return call.status();
   late::scheduler().run_all();
   TwinDevice* device = device_of(data);
@@ -174,7 +174,7 @@ Status release(void* data) {
 
 // Page-aligned and in pages of its own, as the driver gives it.
 Status allocate_pinned(void** data, size_t bytes) {
-  const Call call("allocate_pinned", InCapture::refused);
+  const Call call("allocate_pinned");
   *data = nullptr;
   if (call.failed() || bytes == 0) return call.status();
   constexpr size_t kPage = 4096;
@@ -189,7 +189,7 @@ Status allocate_pinned(void** data, size_t bytes) {
 }
 
 Status release_pinned(void* data) {
-  const Call call("release_pinned", InCapture::refused);
+  const Call call("release_pinned");
   if (!call.cleans() || !data) return call.status();
   late::scheduler().run_all();
   if (state().pinned.erase(static_cast<const char*>(data)) == 0)

@@ -117,10 +117,10 @@ Status find_device(int index, TwinDevice** device) {
 
 // ---- the guard
 
-Call::Call(const char* name, InCapture in_capture, Needs needs)
-    : status_(forked ? kInitializationError : start(name, in_capture, needs)) {}
+Call::Call(const char* name, Needs needs)
+    : status_(forked ? kInitializationError : start(name, needs)) {}
 
-Status Call::start(const char* name, InCapture in_capture, Needs needs) {
+Status Call::start(const char* name, Needs needs) {
   lock_ = std::unique_lock(late::scheduler().mutex);
   State& s = state();
   auto at = s.injections.find(std::string_view(name));
@@ -131,14 +131,6 @@ Status Call::start(const char* name, InCapture in_capture, Needs needs) {
   if (needs == Needs::driver && s.driver < kDriver) found = kInsufficientDriver;
   if (needs == Needs::device) found = find_device(current_device(), &device_);
   if (found != kSuccess) return found;
-
-  if (device_ && in_capture == InCapture::refused) {
-    s.streams.each([&](TwinStream& stream) {
-      if (stream.capture && stream.capture->owner == std::this_thread::get_id())
-        found = spoil(*stream.capture, std::string(name) + " was called during a capture");
-    });
-    if (found != kSuccess) return found;
-  }
   cleans_ = true;
   if (device_ && device_->lost != kSuccess) return device_->lost;
   if (injection.status == kSuccess || (injection.at != 0 && injection.at != injection.uses))

@@ -87,7 +87,7 @@ Status stream_destroy(StreamHandle handle) {
 }
 
 Status stream_synchronize(StreamHandle handle) {
-  Call call("stream_synchronize", InCapture::refused);
+  Call call("stream_synchronize");
   if (call.failed()) return call.status();
   TwinStream* stream = call.stream_to_wait_for(handle);
   if (!stream) return call.status();
@@ -152,7 +152,7 @@ Status event_record(EventHandle event_handle, StreamHandle handle) {
 
 // Time passes between two questions: a loop around this ends.
 Status event_query(EventHandle handle) {
-  Call call("event_query", InCapture::refused);
+  Call call("event_query");
   if (call.failed()) return call.status();
   const TwinEvent* event = call.event(handle);
   if (!event) return call.status();
@@ -164,7 +164,7 @@ Status event_query(EventHandle handle) {
 }
 
 Status event_synchronize(EventHandle handle) {
-  Call call("event_synchronize", InCapture::refused);
+  Call call("event_synchronize");
   if (call.failed()) return call.status();
   const TwinEvent* event = call.event(handle);
   if (!event) return call.status();

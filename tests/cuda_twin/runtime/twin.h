@@ -9,7 +9,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -24,7 +23,7 @@ using cuda::rt::Status;
 
 // Codes of the runtime that only the twin gives.
 inline constexpr Status kInitializationError = 3, kIllegalState = 401, kCaptureIsolation = 905,
-                        kCapturedEvent = 907, kCaptureWrongThread = 908;
+                        kCapturedEvent = 907;
 
 inline constexpr int kMostDevices = 2;
 inline constexpr int kPoison = 0xFF;  // NaN in every floating type
@@ -97,7 +96,6 @@ struct Tape {
 };
 
 struct Capture {
-  std::thread::id owner;
   bool active = true, invalid = false;
   std::shared_ptr<Tape> tape;
 };
@@ -134,10 +132,6 @@ class Handles {
   }
   bool remove(Handle handle) { return values_.erase(reinterpret_cast<uintptr_t>(handle)) != 0; }
   size_t size() const { return values_.size(); }
-  template <class F>
-  void each(const F& f) {
-    for (auto& [number, value] : values_) f(value);
-  }
 
  private:
   uintptr_t next_ = 0;
@@ -181,15 +175,12 @@ TwinDevice* device_of(const void* p);
 bool is_pinned(const void* p, size_t bytes);
 std::string describe(const void* p, size_t bytes);
 
-// What a function of rt starts with: locks, lets a chosen use fail, finds the current device, and
-// refuses what a capture of the calling thread forbids (which spoils that capture).
+// What a function of rt starts with: locks, lets a chosen use fail, finds the current device.
 enum class Needs : uint8_t { nothing, driver, device };
-enum class InCapture : uint8_t { allowed, refused };
 
 class Call {
  public:
-  explicit Call(const char* name, InCapture in_capture = InCapture::allowed,
-                Needs needs = Needs::device);
+  explicit Call(const char* name, Needs needs = Needs::device);
   bool failed() const { return status_ != cuda::rt::kSuccess; }
   Status status() const { return status_; }
   // May a function that frees do so, whatever it answers?
@@ -201,7 +192,7 @@ class Call {
   TwinEvent* event(cuda::rt::EventHandle handle);
 
  private:
-  Status start(const char* name, InCapture in_capture, Needs needs);
+  Status start(const char* name, Needs needs);
 
   std::unique_lock<std::recursive_mutex> lock_;
   TwinDevice* device_ = nullptr;

@@ -187,11 +187,8 @@ bool fits(const void* p, size_t bytes, bool on_device) {
 }
 
 Status refused_in_capture(TwinStream& stream, const void* host, size_t bytes, CopyKind kind) {
-  if (kind == CopyKind::device_to_host)
-    return spoil(*stream.capture, "a copy to the host during a capture");
-  if (kind == CopyKind::host_to_device && !is_pinned(host, bytes))
-    return spoil(*stream.capture, "a copy from pageable memory during a capture");
-  return kSuccess;
+  if (kind == CopyKind::device_to_device || is_pinned(host, bytes)) return kSuccess;
+  return spoil(*stream.capture, "a copy of pageable memory during a capture");
 }
 
 }  // namespace
@@ -210,8 +207,9 @@ Status copy(void* dst, const void* src, size_t bytes, CopyKind kind, StreamHandl
     return refuse_addresses("copy to", dst, bytes);
   if (!fits(src, bytes, kind != CopyKind::host_to_device))
     return refuse_addresses("copy from", src, bytes);
+  const void* host = kind == CopyKind::device_to_host ? dst : src;
   if (stream->capture)
-    if (const Status status = refused_in_capture(*stream, src, bytes, kind); status != kSuccess)
+    if (const Status status = refused_in_capture(*stream, host, bytes, kind); status != kSuccess)
       return status;
   if (kind != CopyKind::device_to_host || is_pinned(dst, bytes)) {
     give(*stream, std::make_unique<Copy>(stream->device, dst, src, bytes, kind));
