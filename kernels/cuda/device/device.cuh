@@ -18,6 +18,7 @@
 #define TT_DYN_SHARED(T, name)                               \
   extern __shared__ __align__(16) unsigned char tt_shared[]; \
   T* const name = reinterpret_cast<T*>(tt_shared)
+#define TT_CHECK_ALIGNED(p, alignment)  // the device checks by itself
 #endif
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -90,10 +91,12 @@ struct Pack {
 inline bool aligned16(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 template <class T>
 __device__ inline Pack<T> load_pack(const T* p) {
+  TT_CHECK_ALIGNED(p, 16);
   return bits_as<Pack<T>>(*reinterpret_cast<const uint4*>(p));
 }
 template <class T>
 __device__ inline void store_pack(T* p, const Pack<T>& v) {
+  TT_CHECK_ALIGNED(p, 16);
   *reinterpret_cast<uint4*>(p) = bits_as<uint4>(v);
 }
 
