@@ -1,0 +1,48 @@
+// The sum of exponentials of a line in one pass, relative to the largest element seen so far, for
+// softmax of long lines and cross entropy (Milakov and Gimelshein, "Online normalizer calculation
+// for softmax", 2018). Also plain data for the passes that follow.
+#pragma once
+
+#include "kernels/cuda/device/reduction.cuh"
+
+namespace tinytorch::TT_KERNEL_NS {
+
+// sum of e^(x - top). Of nothing, or of -infinity alone: top is -infinity and the sum 0.
+template <class T>
+struct ExpSum {
+  Sum<T> sum;
+  double top;
+
+  __device__ static ExpSum nothing() { return {{}, -kInfinity<double>}; }
+  // Brings the sum to another top, not below the own.
+  __device__ void lift(double to) {
+    if (top == to) return;
+    const double factor = exp_of(top - to), scaled = sum.value() * factor;
+    sum = {};
+    sum.add(scaled);
+    top = to;
+  }
+  template <int kN>
+  __device__ void add(const T (&x)[kN]) {
+    T most = x[0];
+    for (int i = 1; i < kN; ++i) most = MaxOf::of(most, x[i]);
+    const double wide = static_cast<double>(most);
+    if (!(wide <= top)) lift(wide);
+    if (top == -kInfinity<double>) return;
+    const T near = static_cast<T>(top);
+    T e[kN];
+    for (int i = 0; i < kN; ++i) e[i] = exp_of(x[i] - near);
+    add_all(sum, e);
+  }
+  __device__ static void join(ExpSum& a, const ExpSum& b) {
+    ExpSum other = b;
+    const double top = MaxOf::of(a.top, b.top);
+    a.lift(top);
+    other.lift(top);
+    a.sum.join(other.sum);
+  }
+  // NaN for a line of -infinity, as (-infinity) - (-infinity) is.
+  __device__ double total() const { return top == -kInfinity<double> ? kNaN<double> : sum.value(); }
+};
+
+}  // namespace tinytorch::TT_KERNEL_NS
