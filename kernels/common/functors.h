@@ -59,6 +59,8 @@ template <class T>
 TT_HD T magnitude_of(T x) {
   if constexpr (kIsFloat<T>) {
     return abs_of(x);
+  } else if constexpr (static_cast<T>(-1) > T(0)) {
+    return x;
   } else {
     return x < T(0) ? neg_of(x) : x;
   }
@@ -67,7 +69,11 @@ TT_HD T magnitude_of(T x) {
 // NaN stays NaN.
 template <class T>
 TT_HD T sign_of(T x) {
-  return x > T(0) ? T(1) : x < T(0) ? static_cast<T>(-1) : x;
+  if constexpr (static_cast<T>(-1) > T(0)) {
+    return x > T(0) ? T(1) : x;
+  } else {
+    return x > T(0) ? T(1) : x < T(0) ? static_cast<T>(-1) : x;
+  }
 }
 
 // C's division truncates; 0 and -1 are divisors that could trap.

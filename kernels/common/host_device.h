@@ -19,6 +19,15 @@
 #define TT_HD TT_INLINE
 #endif
 
+// In front of a loop of few rounds, to be written out.
+#if defined(__CUDA_ARCH__)
+#define TT_UNROLL _Pragma("unroll")
+#elif defined(__CUDACC__)
+#define TT_UNROLL
+#else
+#define TT_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 // Has a multiplication and addition with one rounding that costs no more than one of them.
 #if defined(__FMA__) || defined(__CUDACC__)
 #define TT_HAS_FMA 1

@@ -17,7 +17,7 @@ struct PhiloxBlock {
 
 TT_HD PhiloxBlock philox(PhiloxBlock counter, uint32_t key0, uint32_t key1) {
   uint32_t a = counter.w[0], b = counter.w[1], c = counter.w[2], d = counter.w[3];
-#pragma GCC unroll 10
+  TT_UNROLL
   for (int round = 0; round < 10; ++round) {
     const uint64_t left = uint64_t{0xD2511F53u} * a, right = uint64_t{0xCD9E8D57u} * c;
     a = static_cast<uint32_t>(right >> 32) ^ b ^ key0;
