@@ -52,14 +52,12 @@ endif()
 
 # Compile options of .cu files: those of tinytorch_library_options in the words of nvcc.
 function(tinytorch_device_options target)
-  target_compile_features(${target} PRIVATE cuda_std_20)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/core/include")
-  target_compile_options(${target} PRIVATE -Xcompiler=-Wall,-Wextra,-Wno-restrict,-fno-plt -Xfatbin=-compress-mode=size)
+  target_compile_options(${target} PRIVATE -std=c++20 -Xcompiler=-Wall,-Wextra,-Wno-restrict,-fno-plt)
   if(PROJECT_IS_TOP_LEVEL AND TINYTORCH_WERROR)
     target_compile_options(${target} PRIVATE -Werror=all-warnings)
   endif()
   set_target_properties(${target} PROPERTIES
-    CUDA_EXTENSIONS OFF
     CUDA_ARCHITECTURES "${TINYTORCH_CUDA_ARCHITECTURES}"
     CUDA_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON
