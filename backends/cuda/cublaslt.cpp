@@ -2,10 +2,9 @@
 // column-major: the row-major C = A B is asked for as C^T = B^T A^T, so its first operand is our B.
 // What the heuristic chose for a shape is kept, as are the descriptors: a call costs one look-up.
 //
-// Bits are a function of the shape: the first choice of the heuristic, for a workspace of one size,
-// for alignments that follow from the shape alone (leading dimensions and strides, at most 16
-// bytes). Pointers that are not on 16 bytes get a choice of their own, for elements on their own
-// size: see least_alignment.
+// Bits are a function of the shape: the first choice of the heuristic, for a workspace and for
+// alignments that follow from the shape (Alignments). Matrices that lie less well, as columns cut
+// out of wider ones may, get a choice for elements that are aligned to their own size only.
 #include <cublasLt.h>
 #include <dlfcn.h>
 
@@ -56,10 +55,7 @@ void resolve(void* library, const char* name, F* function, std::string* failure)
 Opened* open_library() {
   auto* opened = new Opened;  // never destroyed, as the library is never closed
   void* library = open_nvidia_library(kSoname, &opened->failure);
-  if (!library) {
-    opened->failure += ". Install cuBLAS of CUDA 13 or name its directory in TINYTORCH_CUDA_LIBS";
-    return opened;
-  }
+  if (!library) return opened;
   opened->failure.clear();
   Library& t = opened->table;
   std::string* failure = &opened->failure;
@@ -85,7 +81,8 @@ const Opened& library() {
 
 // What a plan depends on. Compared and hashed as words: no padding.
 struct Key {
-  int64_t device, kind;  // kind: dtype, transposes, epilogue, precision, alignment
+  int64_t device, workspace;
+  int64_t kind;  // dtype, transposes, epilogue, precision, alignment
   int64_t m, n, k, batch, lda, ldb, ldc, stride_a, stride_b, stride_c;
   bool operator==(const Key& o) const { return std::memcmp(this, &o, sizeof o) == 0; }
 };
@@ -108,20 +105,45 @@ struct Plan {
 
 int64_t element_bytes(const GemmDesc& d) { return d.dtype == Dtype::f64 ? 8 : 4; }
 
-bool on_sixteen_bytes(const GemmDesc& d) {
-  uintptr_t bits = 0;
-  for (const void* p : {d.a, d.b, static_cast<const void*>(d.c), d.bias})
-    bits |= reinterpret_cast<uintptr_t>(p);
-  return bits % kAlignment == 0;
+// The largest power of two, at most 16, that divides the start of every row.
+uint32_t alignment_of(const GemmDesc& d, int64_t ld, int64_t stride) {
+  const int64_t steps = (ld | (d.batch > 1 ? stride : 0)) * element_bytes(d);
+  uint32_t alignment = kAlignment;
+  while (steps % alignment != 0) alignment /= 2;
+  return alignment;
 }
 
-Key key_of(const GemmDesc& d, bool tf32, int device) {
+// What the choice of the algorithm may take for granted of the matrices. Rows of a matrix that was
+// allocated, and parts of it that begin at a row, are always aligned as `usual` says.
+struct Alignments {
+  uint32_t a, b, c;
+  bool usual;
+};
+Alignments alignments_of(const GemmDesc& d) {
+  const auto element = static_cast<uint32_t>(element_bytes(d));
+  Alignments all{alignment_of(d, d.lda, d.stride_a), alignment_of(d, d.ldb, d.stride_b),
+                 alignment_of(d, d.ldc, d.stride_c), true};
+  const auto lies_on = [](const void* p, uint32_t alignment) {
+    return reinterpret_cast<uintptr_t>(p) % alignment == 0;
+  };
+  if (lies_on(d.a, all.a) && lies_on(d.b, all.b) && lies_on(d.c, all.c) &&
+      lies_on(d.bias, kAlignment))
+    return all;
+  return {element, element, element, false};
+}
+
+Key key_of(const GemmDesc& d, bool tf32, size_t workspace_bytes, int device) {
   int64_t kind = 0;
   for (const bool bit : {d.dtype == Dtype::f64, d.ta, d.tb, d.bias != nullptr,
-                         d.act == Activation::relu, tf32, on_sixteen_bytes(d)})
+                         d.act == Activation::relu, tf32, alignments_of(d).usual})
     kind = 2 * kind + bit;
-  return {device, kind,  d.m,   d.n,        d.k,        d.batch,
-          d.lda,  d.ldb, d.ldc, d.stride_a, d.stride_b, d.stride_c};
+  return {device,     static_cast<int64_t>(workspace_bytes),
+          kind,       d.m,
+          d.n,        d.k,
+          d.batch,    d.lda,
+          d.ldb,      d.ldc,
+          d.stride_a, d.stride_b,
+          d.stride_c};
 }
 
 cublasLtEpilogue_t epilogue_of(const GemmDesc& d) {
@@ -156,16 +178,6 @@ void lay_out(Calls& calls, const GemmDesc& d, cublasLtMatrixLayoutOpaque_t* layo
   calls(lt.set_layout(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride));
 }
 
-// What every row's start is aligned to, by the shape; elements on their own size if a pointer of
-// the call is not on 16 bytes.
-uint32_t least_alignment(const GemmDesc& d, int64_t rows, int64_t ld, int64_t stride) {
-  if (!on_sixteen_bytes(d)) return static_cast<uint32_t>(element_bytes(d));
-  const int64_t steps = (rows > 1 ? ld : 0) | (d.batch > 1 ? stride : 0);
-  uint32_t alignment = kAlignment;
-  while (steps * element_bytes(d) % alignment != 0) alignment /= 2;
-  return alignment;
-}
-
 void set_desc(Calls& calls, const GemmDesc& d, bool tf32, Plan* plan) {
   const Library& lt = library().table;
   const bool f64 = d.dtype == Dtype::f64;
@@ -179,7 +191,8 @@ void set_desc(Calls& calls, const GemmDesc& d, bool tf32, Plan* plan) {
   calls(lt.set_desc(&plan->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
 }
 
-cublasStatus_t make_plan(cublasLtHandle_t handle, const GemmDesc& d, bool tf32, Plan* plan) {
+cublasStatus_t make_plan(cublasLtHandle_t handle, const GemmDesc& d, bool tf32,
+                         uint64_t workspace_bytes, Plan* plan) {
   const Library& lt = library().table;
   Calls calls;
   set_desc(calls, d, tf32, plan);
@@ -195,12 +208,12 @@ cublasStatus_t make_plan(cublasLtHandle_t handle, const GemmDesc& d, bool tf32, 
   const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
     calls(lt.set_preference(&preference, attribute, &value, sizeof value));
   };
-  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kGemmWorkspaceBytes});
-  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, least_alignment(d, rows_b, d.ldb, d.stride_b));
-  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, least_alignment(d, rows_a, d.lda, d.stride_a));
-  const uint32_t of_c = least_alignment(d, d.m, d.ldc, d.stride_c);
-  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, of_c);
-  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, of_c);
+  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
+  const Alignments alignments = alignments_of(d);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignments.b);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignments.a);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignments.c);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignments.c);
   if (calls.status() != CUBLAS_STATUS_SUCCESS) return calls.status();
 
   cublasLtMatmulHeuristicResult_t choice{};
@@ -226,20 +239,22 @@ Kept& kept() {
 
 // Fills handle and plan. The table is emptied when it is full: plans are cheap to make again, and
 // the same.
-cublasStatus_t find_plan(const GemmDesc& d, bool tf32, int device, cublasLtHandle_t* handle,
-                         Plan* plan) {
+cublasStatus_t find_plan(const GemmDesc& d, bool tf32, size_t workspace_bytes, int device,
+                         cublasLtHandle_t* handle, Plan* plan) {
   Kept& k = kept();
   const std::lock_guard lock(k.mutex);
   cublasLtHandle_t& own = k.handles.at(static_cast<size_t>(device));
   if (!own)
     if (const cublasStatus_t s = library().table.create(&own); s != CUBLAS_STATUS_SUCCESS) return s;
   *handle = own;
-  const Key key = key_of(d, tf32, device);
+  const Key key = key_of(d, tf32, workspace_bytes, device);
   if (const auto found = k.plans.find(key); found != k.plans.end()) {
     *plan = found->second;
     return CUBLAS_STATUS_SUCCESS;
   }
-  if (const cublasStatus_t s = make_plan(own, d, tf32, plan); s != CUBLAS_STATUS_SUCCESS) return s;
+  if (const cublasStatus_t s = make_plan(own, d, tf32, workspace_bytes, plan);
+      s != CUBLAS_STATUS_SUCCESS)
+    return s;
   if (k.plans.size() >= kMostPlans) k.plans.clear();
   k.plans.emplace(key, *plan);
   return CUBLAS_STATUS_SUCCESS;
@@ -271,7 +286,7 @@ Status gemm(const GemmDesc& d, bool tf32, void* workspace, size_t workspace_byte
   const RelaxedCapture relaxed;
   cublasLtHandle_t handle = nullptr;
   Plan plan;
-  if (const cublasStatus_t s = find_plan(d, tf32, device, &handle, &plan);
+  if (const cublasStatus_t s = find_plan(d, tf32, workspace_bytes, device, &handle, &plan);
       s != CUBLAS_STATUS_SUCCESS)
     return status_of(s, message);
   if (d.bias)
