@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kernels/cuda/conv_problem.cuh"
+#include "kernels/cuda/packs.cuh"
 
 namespace tinytorch::TT_KERNEL_NS {
 
@@ -12,22 +13,6 @@ inline constexpr int kConvColumns = 64;  // of a tile
 inline constexpr int kConvTerms = 16;    // of a slice
 inline constexpr int kConvSlices = 4;    // between two moves to the second sums
 inline constexpr int kConvWide = 4;      // columns of a thread
-
-template <class T, int n>
-struct alignas(16) ConvArray {
-  T at[n];
-};
-
-// to[0 .. n) = from, which is aligned to 16 bytes.
-template <int n, class T>
-__device__ inline void load_packs(T (&to)[n], const T* from) {
-#pragma unroll
-  for (int i = 0; i < n; i += kPack<T>) {
-    const Pack<T> pack = load_pack(from + i);
-#pragma unroll
-    for (int u = 0; u < kPack<T>; ++u) to[i + u] = pack.at[u];
-  }
-}
 
 // Loads of kRows x 64 outputs. kAlongTerms: neighbouring threads read neighbouring terms of b, as
 // suits a gradient of weights, else neighbouring columns.
@@ -47,8 +32,8 @@ struct ConvTile {
     ConvPlace place[kConvColumns];
     int64_t out[kConvColumns];
   };
-  using SliceA = ConvArray<T, kConvTerms * kLineA>;
-  using SliceB = ConvArray<T, kConvTerms * kLineB>;
+  using SliceA = PackedArray<T, kConvTerms * kLineA>;
+  using SliceB = PackedArray<T, kConvTerms * kLineB>;
 
   // Which elements of a slice a thread loads.
   static __device__ int a_term() { return static_cast<int>(threadIdx.x) % kConvTerms; }
@@ -156,13 +141,10 @@ struct ConvTile {
       const T shift = bias ? bias[row] : T(0);
       T* const to = out + row * p.out_row;
       if (dense && reinterpret_cast<uintptr_t>(to + at) % 16 == 0) {
+        T v[kConvWide];
 #pragma unroll
-        for (int j = 0; j < kConvWide; j += kPack<T>) {
-          Pack<T> pack;
-#pragma unroll
-          for (int u = 0; u < kPack<T>; ++u) pack.at[u] = sums[i][j + u] + shift;
-          store_pack(to + at + j, pack);
-        }
+        for (int j = 0; j < kConvWide; ++j) v[j] = sums[i][j] + shift;
+        store_packs(to + at, v);
       } else {
 #pragma unroll
         for (int j = 0; j < kConvWide; ++j)
