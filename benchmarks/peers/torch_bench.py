@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""The workloads of bench_train and the rows add_4 and large/ of bench_ops in PyTorch on a CPU; the same JSON lines, the same way of measuring.
+"""The workloads of bench_train and the rows add_4 and large/ of bench_ops in PyTorch; the same JSON lines, the same way of measuring.
 
-  python3 torch_bench.py [--threads N] [--only NAME,...] [--variant V] [--json FILE]
+  python3 torch_bench.py [--device cpu|cuda] [--threads N] [--only NAME,...] [--variant V] [--json FILE]
 
 --variant default  PyTorch as installed
           tuned    glibc keeps freed pages (no mmap, no trim) and idle OpenMP threads sleep
           compile  tuned, and forward with loss, and the optimizer, go through torch.compile (needs a C++ compiler; slow to start)
+          graph    on cuda: the whole step is captured by torch.cuda.graph and replayed
+
+Full f32 on cuda, in convolutions too, unless --tf32 is given.
 
 A process per workload, so that each has a peak resident size of its own. Any environment with `pip install torch` will do.
 """
@@ -31,6 +34,13 @@ def peak_rss_mib():
     return 0.0
 
 
+def finish_on_cpu():
+    pass
+
+
+finish = finish_on_cpu  # waits for the device
+
+
 def seconds_per_call(function, total=0.6, rounds=9, most_calls=400_000):
     """Sorted samples; the loop of measure.h."""
 
@@ -38,6 +48,7 @@ def seconds_per_call(function, total=0.6, rounds=9, most_calls=400_000):
         start = time.perf_counter()
         for _ in range(calls):
             function()
+        finish()
         return (time.perf_counter() - start) / calls
 
     timed(2)
@@ -179,8 +190,32 @@ def build(torch, name):
         model = nn.Sequential(*features, *perceptron(nn, 400, 120, 84, 10))
         x, y, loss = torch.randn(64, 1, 28, 28), labels(64), functional.cross_entropy
     adam = name.endswith("adam")
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3) if adam else torch.optim.SGD(model.parameters(), 0.01)
+    capturable = {"capturable": True} if torch.get_default_device().type == "cuda" else {}
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, **capturable) if adam else torch.optim.SGD(model.parameters(), 0.01)
     return model, x, y, loss, optimizer
+
+
+def captured(torch, step, optimizer):
+    """A CUDA graph of a whole step, made as PyTorch's notes on graphs say."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    optimizer.zero_grad(set_to_none=True)
+    with torch.cuda.graph(graph):
+        step()
+    return graph
+
+
+def use_device(torch, options):
+    global finish
+    if options.device == "cuda":
+        torch.set_default_device("cuda")
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.tf32
+        finish = torch.cuda.synchronize
 
 
 def train(torch, name, report):
@@ -205,6 +240,9 @@ def train(torch, name, report):
 
     for _ in range(5):
         step()
+    if report.common["variant"] == "graph":
+        report.times(name, "step", seconds_per_call(captured(torch, step, optimizer).replay, total=1.2))
+        return
     samples = seconds_per_call(step, total=1.2)
     report.times(name, "step", samples, params=sum(p.numel() for p in model.parameters()))
     report.times(name, "forward_eval", seconds_per_call(evaluate))
@@ -212,8 +250,10 @@ def train(torch, name, report):
     backward = []
     for _ in range(max(5, min(400, int(0.6 / samples[0])))):
         value = objective()
+        finish()
         start = time.perf_counter()
         value.backward()
+        finish()
         backward.append(time.perf_counter() - start)
     report.times(name, "backward", sorted(backward))
     report.times(name, "optimizer", seconds_per_call(optimizer.step))
@@ -239,7 +279,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="workloads whose names start with one of these")
-    parser.add_argument("--variant", choices=["default", "tuned", "compile"], default="default")
+    parser.add_argument("--variant", choices=["default", "tuned", "compile", "graph"], default="default")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--tf32", action="store_true", help="on cuda: products and convolutions in TF32")
     parser.add_argument("--json", default="", help="write the lines to this file")
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -247,6 +289,7 @@ def main():
         import torch
 
         torch.set_num_threads(options.threads)
+        use_device(torch, options)
         report = Reporter(options.threads, options.variant, options.json)
         if options.one in OPS:
             OPS[options.one](torch, report)
@@ -261,7 +304,8 @@ def main():
     failed = 0
     for name in TRAINING + list(OPS) + list(LARGE):
         if not options.only or any(prefix and name.startswith(prefix) for prefix in options.only.split(",")):
-            command = [sys.executable, __file__, "--one", name, "--threads", str(options.threads), "--variant", options.variant, "--json", options.json]
+            command = [sys.executable, __file__, "--one", name, "--threads", str(options.threads), "--variant", options.variant, "--json", options.json,
+                       "--device", options.device] + ["--tf32"] * options.tf32
             failed |= subprocess.run(command, env=environment).returncode
     return 1 if failed else 0
 
