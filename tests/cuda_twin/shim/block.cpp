@@ -22,7 +22,7 @@ constexpr int kIdleRounds = 16;
 char end_tag;
 constexpr int kStartTag = 2;
 
-uint3 unrolled(uint64_t n, const dim3& extents) {
+uint3 block_index(uint64_t n, const dim3& extents) {
   return {static_cast<unsigned>(n % extents.x), static_cast<unsigned>(n / extents.x % extents.y),
           static_cast<unsigned>(n / extents.x / extents.y)};
 }
@@ -44,7 +44,10 @@ void Block::start_grid(const cuda::KernelCall& call, const GridOptions& options)
   here.grid_dim = {call.grid.x, call.grid.y, call.grid.z};
   threads_ = static_cast<int>(call.block.x * call.block.y * call.block.z);
   warp_count_ = (threads_ + kWarpLanes - 1) / kWarpLanes;
-  for (int t = 0; t < threads_; ++t) index_[t] = unrolled(static_cast<uint64_t>(t), here.block_dim);
+  uint3* index = index_;
+  for (unsigned z = 0; z < call.block.z; ++z)
+    for (unsigned y = 0; y < call.block.y; ++y)
+      for (unsigned x = 0; x < call.block.x; ++x) *index++ = {x, y, z};
   for (int w = 0; w < warp_count_; ++w) warps_[w].exist = lowest_lanes(threads_ - w * kWarpLanes);
   launcher_ = {};
   adopt_thread(launcher_);
@@ -53,7 +56,7 @@ void Block::start_grid(const cuda::KernelCall& call, const GridOptions& options)
 void Block::end_grid() { acquire_tag(&end_tag); }
 
 void Block::run(uint64_t number) {
-  here.block = unrolled(number, here.grid_dim);
+  here.block = block_index(number, here.grid_dim);
   random_ = (options_.seed + number * 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u | 1;
   ready_warps_ = lowest_lanes(warp_count_);
   for (int w = 0; w < warp_count_; ++w) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include <sys/mman.h>
 
@@ -19,11 +20,14 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(__SANITIZE_THREAD__)
-#include <sanitizer/tsan_interface.h>
-#endif
+
+#include "tests/cuda_twin/shim/quiet.h"
 
 namespace tinytorch::twin {
+
+#if TT_TWIN_TSAN
+int quiet_depth = 0;
+#endif
 
 namespace {
 
@@ -99,7 +103,9 @@ tinytorch_twin_switch:
 )");
 
 void prepare(Fiber& f, void (*body)()) {
-  void** top = reinterpret_cast<void**>(f.stack + f.stack_bytes - 16);
+  // Tops at different places of a page, for the first-level cache holds few lines of each.
+  const size_t page = reinterpret_cast<uintptr_t>(f.stack) / kSlot, shift = page * 5 % 64 * 64;
+  void** top = reinterpret_cast<void**>(f.stack + f.stack_bytes - 16 - shift);
   *--top = nullptr;  // the return address of `body`: here a stack trace ends
   *--top = reinterpret_cast<void*>(body);
   for (int registers = 0; registers < 6; ++registers) *--top = nullptr;
@@ -122,7 +128,7 @@ void adopt_thread(Fiber& f) {
   }
   f.stack = static_cast<char*>(low);
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if TT_TWIN_TSAN
   f.thread = __tsan_get_current_fiber();
 #endif
   (void)f;
@@ -132,7 +138,7 @@ void make_fiber(Fiber& f, int slot, void (*body)()) {
   f.stack = stack_of(slot);
   f.stack_bytes = kStackBytes;
   f.frames = nullptr;
-#if defined(__SANITIZE_THREAD__)
+#if TT_TWIN_TSAN
   // A new mapping: what a former thread did on this stack is no race with the new one.
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   if (mmap(f.stack, kStackBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0) == MAP_FAILED)
@@ -150,7 +156,13 @@ void abandon_fiber(Fiber& f) {
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(f.stack, f.stack_bytes);
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if TT_TWIN_TSAN
+  // It must end outside of every Quiet, and only it can leave them.
+  void* const mine = __tsan_get_current_fiber();
+  const int depth = f.quiet;
+  __tsan_switch_to_fiber(f.thread, __tsan_switch_to_fiber_no_sync);
+  for (int i = 0; i < depth; ++i) stop_ignoring();
+  __tsan_switch_to_fiber(mine, __tsan_switch_to_fiber_no_sync);
   __tsan_destroy_fiber(f.thread);
 #endif
   drop_context(f);
@@ -158,7 +170,8 @@ void abandon_fiber(Fiber& f) {
 }
 
 void switch_fiber(Fiber& from, Fiber& to) {
-#if defined(__SANITIZE_THREAD__)
+#if TT_TWIN_TSAN
+  from.quiet = std::exchange(quiet_depth, to.quiet);
   __tsan_switch_to_fiber(to.thread, __tsan_switch_to_fiber_no_sync);
 #endif
 #if defined(__SANITIZE_ADDRESS__)

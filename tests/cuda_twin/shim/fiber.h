@@ -20,7 +20,8 @@ struct Fiber {
   char* stack = nullptr;    // lowest byte; of the launching thread: found out when needed
   size_t stack_bytes = 0;
   void* frames = nullptr;  // of AddressSanitizer
-  void* thread = nullptr;  // of ThreadSanitizer
+  void* thread = nullptr;  // of ThreadSanitizer, as the next
+  int quiet = 0;
 };
 
 // The fiber of the calling thread's own stack, to come back to.

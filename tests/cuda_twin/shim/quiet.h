@@ -18,26 +18,29 @@ void AnnotateIgnoreWritesEnd(const char* file, int line);
 namespace tinytorch::twin {
 
 #if TT_TWIN_TSAN
+// How many Quiets the running fiber is in; switch_fiber keeps it for the others.
+extern int quiet_depth;
+inline void stop_ignoring() {
+  AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+}
+inline void enter_quiet() {
+  AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+  AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  ++quiet_depth;
+}
+inline void leave_quiet() {
+  --quiet_depth;
+  stop_ignoring();
+}
 struct Quiet {
-  Quiet() {
-    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
-  }
-  ~Quiet() {
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-  }
+  Quiet() { enter_quiet(); }
+  ~Quiet() { leave_quiet(); }
   Quiet(const Quiet&) = delete;
 };
 struct Loud {  // the kernel itself, inside of Quiet
-  Loud() {
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-  }
-  ~Loud() {
-    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
-  }
+  Loud() { leave_quiet(); }
+  ~Loud() { enter_quiet(); }
   Loud(const Loud&) = delete;
 };
 inline void release_tag(void* tag) { __tsan_release(tag); }

@@ -22,16 +22,15 @@ constexpr int kPoison = 0xff;
 // A NaN as f32, f64, bf16 and f16, and neither the poison nor a NaN that arithmetic makes.
 constexpr unsigned char kZonePattern[4] = {0xff, 0xff, 0xf5, 0xff};
 
-void* map_arena(void* at) {
-  const int fixed = at != nullptr ? MAP_FIXED : 0;
-  void* p = mmap(at, kArena, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
+void* map_arena() {
+  void* p = mmap(nullptr, kArena, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
   return p;
 }
 
 }  // namespace
 
-SharedMemory::SharedMemory() : base_(static_cast<char*>(map_arena(nullptr))) {}
+SharedMemory::SharedMemory() : base_(static_cast<char*>(map_arena())) {}
 
 void SharedMemory::zone(size_t at, size_t bytes) {
   for (size_t i = at; i < at + bytes; ++i) base_[i] = static_cast<char>(kZonePattern[i % 4]);
@@ -45,7 +44,10 @@ bool SharedMemory::zone_broken(size_t at, size_t bytes) const {
 }
 
 void SharedMemory::start_block(size_t dynamic_bytes) {
-  if (TT_TWIN_TSAN) map_arena(base_);  // no history of accesses and barriers of other blocks
+  if (TT_TWIN_TSAN) {  // forgets the accesses and barriers of other blocks
+    munmap(base_, kArena);
+    base_ = static_cast<char*>(map_arena());
+  }
   dynamic_bytes_ = dynamic_bytes;
   count_ = 0;
   static_bytes_ = 0;
