@@ -25,7 +25,7 @@
 #elif defined(__CUDACC__)
 #define TT_UNROLL
 #else
-#define TT_UNROLL _Pragma("GCC unroll 16")
+#define TT_UNROLL _Pragma("GCC unroll 32")
 #endif
 
 // Has a multiplication and addition with one rounding that costs no more than one of them.

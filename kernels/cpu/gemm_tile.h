@@ -13,8 +13,6 @@
 
 namespace tinytorch::TT_KERNEL_NS {
 
-#define TT_UNROLL _Pragma("GCC unroll 32")
-
 // Rows and vectors that fit the register file beside two vectors of B and one broadcast.
 #if defined(__AVX512F__)
 constexpr int kTileRows = 14;
