@@ -5,6 +5,7 @@
 
 #include <tinytorch/backend/params.h>
 
+#include "kernels/common/host_device.h"
 #include "kernels/cpu/vec.h"
 
 #if defined(__AVX2__)
