@@ -15,16 +15,20 @@ using namespace cuda::rt;
 
 namespace {
 
-constexpr int kRows = 4, kColumns = 16;  // of C in registers
 constexpr int kChain = 8;
 constexpr int64_t kDepth = 256;    // of the packed part of B
 constexpr int64_t kRowBlock = 64;  // rows that use it
-constexpr int kTile = kRows * kColumns;
 
+// C in registers: 4 rows of two vectors.
+constexpr int kRows = 4;
 template <class T>
 struct Vector {
-  typedef T type __attribute__((vector_size(32)));
+  typedef T type __attribute__((vector_size(16)));
 };
+template <class T>
+constexpr int kColumns = 32 / sizeof(T);
+template <class T>
+constexpr int kTile = kRows* kColumns<T>;
 
 template <class T>
 struct Matrix {
@@ -37,17 +41,17 @@ template <class T>
 struct Sums;
 template <>
 struct Sums<float> {
-  double sum[kTile];
-  __attribute__((always_inline)) inline void add(const float* part) {
-    for (int i = 0; i < kTile; ++i) sum[i] += static_cast<double>(part[i]);
+  double sum[kTile<float>];
+  void add(const float* part) {
+    for (int i = 0; i < kTile<float>; ++i) sum[i] += static_cast<double>(part[i]);
   }
   double of(int i) const { return sum[i]; }
 };
 template <>
 struct Sums<double> {
-  double sum[kTile], rest[kTile];
-  __attribute__((always_inline)) inline void add(const double* part) {
-    for (int i = 0; i < kTile; ++i) {  // Knuth's exact sum
+  double sum[kTile<double>], rest[kTile<double>];
+  void add(const double* part) {
+    for (int i = 0; i < kTile<double>; ++i) {  // Knuth's exact sum
       const double s = sum[i] + part[i], b = s - sum[i];
       rest[i] += (sum[i] - (s - b)) + (part[i] - b);
       sum[i] = s;
@@ -57,36 +61,42 @@ struct Sums<double> {
 };
 
 template <class T>
-__attribute__((always_inline)) inline void multiply_chain(const T* const (&a)[kRows], int64_t step,
-                                                          const T* b, int depth, T* part) {
+inline void multiply_chain(const T* const (&a)[kRows], int64_t step, const T* b, int depth,
+                           T* part) {
   using V = typename Vector<T>::type;
-  constexpr int kLanes = 32 / sizeof(T), kVectors = kColumns / kLanes;
-  V sum[kRows][kVectors] = {};
-  for (int k = 0; k < depth; ++k)
-    for (int v = 0; v < kVectors; ++v) {
-      V bv;
-      std::memcpy(&bv, b + k * kColumns + v * kLanes, sizeof bv);
-      for (int r = 0; r < kRows; ++r) sum[r][v] += a[r][k * step] * bv;
-    }
-  std::memcpy(part, sum, sizeof sum);
+  constexpr int kLanes = 16 / sizeof(T);
+  V c00{}, c01{}, c10{}, c11{}, c20{}, c21{}, c30{}, c31{};  // an array would live in memory
+  for (int k = 0; k < depth; ++k) {
+    V b0, b1;
+    std::memcpy(&b0, b + k * kColumns<T>, sizeof b0);
+    std::memcpy(&b1, b + k * kColumns<T> + kLanes, sizeof b1);
+    const int64_t at = k * step;
+    c00 += a[0][at] * b0, c01 += a[0][at] * b1;
+    c10 += a[1][at] * b0, c11 += a[1][at] * b1;
+    c20 += a[2][at] * b0, c21 += a[2][at] * b1;
+    c30 += a[3][at] * b0, c31 += a[3][at] * b1;
+  }
+  const V rows[] = {c00, c01, c10, c11, c20, c21, c30, c31};
+  std::memcpy(part, rows, sizeof rows);
 }
 
-// The columns [n0, n0 + kColumns) of B's rows [k0, k0 + depth), dense; 0 beyond n.
+// The columns [n0, n0 + kColumns<T>) of B's rows [k0, k0 + depth), dense; 0 beyond n.
 template <class T>
 void pack(const Matrix<T>& b, int64_t k0, int64_t depth, int64_t n0, int64_t n, T* packed) {
   for (int64_t k = 0; k < depth; ++k)
-    for (int64_t j = 0; j < kColumns; ++j)
-      packed[k * kColumns + j] = n0 + j < n ? b.data[(k0 + k) * b.row + (n0 + j) * b.column] : T(0);
+    for (int64_t j = 0; j < kColumns<T>; ++j)
+      packed[k * kColumns<T> + j] =
+          n0 + j < n ? b.data[(k0 + k) * b.row + (n0 + j) * b.column] : T(0);
 }
 
 template <class T>
 void store(const cuda::GemmDesc& d, T* c, int64_t m0, int64_t rows, int64_t n0,
            const Sums<T>* sums) {
   const auto* bias = static_cast<const T*>(d.bias);
-  const int64_t columns = std::min<int64_t>(kColumns, d.n - n0);
+  const int64_t columns = std::min<int64_t>(kColumns<T>, d.n - n0);
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j) {
-      double v = sums[i / kRows].of(static_cast<int>(i % kRows * kColumns + j));
+      double v = sums[i / kRows].of(static_cast<int>(i % kRows * kColumns<T> + j));
       if (bias) v += static_cast<double>(bias[n0 + j]);
       const T rounded = static_cast<T>(v);
       c[(m0 + i) * d.ldc + n0 + j] = d.act == Activation::relu && rounded <= T(0) ? T(0) : rounded;
@@ -94,12 +104,11 @@ void store(const cuda::GemmDesc& d, T* c, int64_t m0, int64_t rows, int64_t n0,
 }
 
 template <class T>
-__attribute__((always_inline)) inline void multiply(const cuda::GemmDesc& d, const Matrix<T>& a,
-                                                    const Matrix<T>& b, T* c) {
-  std::vector<T> packed(kDepth * kColumns);
+void multiply(const cuda::GemmDesc& d, const Matrix<T>& a, const Matrix<T>& b, T* c) {
+  std::vector<T> packed(kDepth * kColumns<T>);
   std::vector<Sums<T>> sums(kRowBlock / kRows);
-  T part[kTile];
-  for (int64_t n0 = 0; n0 < d.n; n0 += kColumns)
+  T part[kTile<T>];
+  for (int64_t n0 = 0; n0 < d.n; n0 += kColumns<T>)
     for (int64_t m0 = 0; m0 < d.m; m0 += kRowBlock) {
       const int64_t rows = std::min(kRowBlock, d.m - m0);
       std::fill(sums.begin(), sums.end(), Sums<T>{});
@@ -111,7 +120,7 @@ __attribute__((always_inline)) inline void multiply(const cuda::GemmDesc& d, con
             const T* at[kRows];
             for (int r = 0; r < kRows; ++r)  // rows beyond the last are the last again
               at[r] = a.data + (m0 + std::min(i + r, rows - 1)) * a.row + (k0 + k) * a.column;
-            multiply_chain(at, a.column, packed.data() + k * kColumns,
+            multiply_chain(at, a.column, packed.data() + k * kColumns<T>,
                            static_cast<int>(std::min<int64_t>(kChain, depth - k)), part);
             sums[static_cast<size_t>(i / kRows)].add(part);
           }
@@ -119,25 +128,6 @@ __attribute__((always_inline)) inline void multiply(const cuda::GemmDesc& d, con
       }
       store(d, c, m0, rows, n0, sums.data());
     }
-}
-
-#if defined(__x86_64__)
-template <class T>
-__attribute__((target("avx2,fma"))) void multiply_wide(const cuda::GemmDesc& d, const Matrix<T>& a,
-                                                       const Matrix<T>& b, T* c) {
-  multiply(d, a, b, c);
-}
-bool has_wide() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-#else
-template <class T>
-void multiply_wide(const cuda::GemmDesc& d, const Matrix<T>& a, const Matrix<T>& b, T* c) {
-  multiply(d, a, b, c);
-}
-bool has_wide() { return true; }
-#endif
-template <class T>
-void multiply_narrow(const cuda::GemmDesc& d, const Matrix<T>& a, const Matrix<T>& b, T* c) {
-  multiply(d, a, b, c);
 }
 
 template <class T>
@@ -148,7 +138,7 @@ void run_product(const cuda::GemmDesc& d) {
     const Matrix<T> b{static_cast<const T*>(d.b) + i * d.stride_b, d.tb ? 1 : d.ldb,
                       d.tb ? d.ldb : 1};
     T* c = static_cast<T*>(d.c) + i * d.stride_c;
-    (has_wide() ? multiply_wide<T> : multiply_narrow<T>)(d, a, b, c);
+    multiply(d, a, b, c);
   }
 }
 

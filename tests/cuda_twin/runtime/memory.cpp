@@ -17,6 +17,7 @@ constexpr size_t kAlign = 256;
 // have the memory.
 constexpr size_t kMostPoisoned = size_t{256} << 20;
 constexpr size_t kMostResting = size_t{256} << 20;
+constexpr size_t kRest = 4;  // later releases before an address may come again
 // High halves of addresses that are unlikely as halves of two sizes in one argument.
 constexpr uintptr_t kNames = uintptr_t{0x5a5b} << 32, kNamesApart = uintptr_t{0x100} << 32;
 
@@ -41,16 +42,26 @@ DeviceMemory::DeviceMemory(int device, size_t capacity)
 void* DeviceMemory::allocate(size_t bytes) {
   const size_t rounded = round_up(bytes);
   if (rounded < bytes || rounded > capacity_ - used_) return nullptr;
-  char* at = arena_.take(rounded + kRedZone);
-  if (!at) {
-    discard(0);
-    at = arena_.take(rounded + kRedZone);
-  }
+  char* at = take(rounded + kRedZone);
   if (!at) return nullptr;
   poison(arena_.real(at), rounded + kRedZone);
   live_[at] = bytes;
   used_ += rounded;
   return at;
+}
+
+// Well rested addresses of the same size come first: their pages are there already.
+char* DeviceMemory::take(size_t bytes) {
+  for (size_t i = 0; i + kRest < resting_.size(); ++i)
+    if (resting_[i].second == bytes) {
+      char* at = resting_[i].first;
+      resting_.erase(resting_.begin() + static_cast<std::ptrdiff_t>(i));
+      rests_ -= bytes;
+      return at;
+    }
+  if (char* at = arena_.take(bytes)) return at;
+  discard(0);
+  return arena_.take(bytes);
 }
 
 bool DeviceMemory::release(const void* data) {

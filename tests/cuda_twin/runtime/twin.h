@@ -54,6 +54,7 @@ class DeviceMemory {
  private:
   using Live = std::map<const char*, size_t>;
   Live::const_iterator holder(const void* p) const;
+  char* take(size_t bytes);
   void discard(size_t most);
 
   size_t capacity_, used_ = 0;
