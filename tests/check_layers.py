@@ -27,7 +27,7 @@ STANDARD = set(
 SYSTEM = re.compile(r"(dirent|dlfcn|elf|errno|fcntl|link|malloc|poll|pthread|sched|signal|stdint|stdlib|string|time|unistd|cpuid|"
                     r"[a-z]mmintrin|x86intrin|sys/\w+|linux/\w+)\.h$")
 CUDA = re.compile(r"(cuda|cublas|curand|cufft|cudnn|nccl|nvToolsExt|nvtx3/|cub/|cooperative_groups|mma|cupti).*")
-TESTING = re.compile(r"(gtest/|gmock/|benchmark/)\S+$|(nlohmann/json\.hpp|zlib\.h|cblas\.h)$")
+TESTING = re.compile(r"(gtest/|gmock/|benchmark/|sanitizer/)\S+$|(nlohmann/json\.hpp|ucontext\.h|zlib\.h|cblas\.h)$")
 FORMATS = re.compile(r"(nlohmann/json\.hpp|zlib\.h)$")
 
 # What a backend, a kernel or the interface between them must not even reach through other headers.

@@ -12,6 +12,12 @@ tree_test(compare "${CMAKE_CURRENT_SOURCE_DIR}/check_compare.py")
 if(NOT TINYTORCH_SANITIZE)
   tree_test(libraries "${CMAKE_CURRENT_SOURCE_DIR}/check_libraries.py" "$<TARGET_FILE:tinytorch>"
             "${CMAKE_READELF}" "${CMAKE_NM}" "${CMAKE_STRIP}")
+  if(tinytorch_cuda)
+    tree_test(libraries_cuda "${CMAKE_CURRENT_SOURCE_DIR}/check_libraries.py" --plugin "$<TARGET_FILE:tinytorch_cuda>"
+              "${CMAKE_READELF}" "${CMAKE_NM}" "${CMAKE_STRIP}")
+    tree_test(kernel_budgets "${PROJECT_SOURCE_DIR}/scripts/kernel_budgets.py" "$<TARGET_FILE:tinytorch_cuda>"
+              "${CMAKE_CURRENT_SOURCE_DIR}/cuda_budgets.csv")
+  endif()
   foreach(level avx2 avx512)
     if(TARGET kernels_cpu_${level})
       set(objects "${CMAKE_CURRENT_BINARY_DIR}/objects_${level}.txt")
