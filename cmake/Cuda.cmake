@@ -64,15 +64,14 @@ function(tinytorch_device_options target)
     POSITION_INDEPENDENT_CODE ON)
 endfunction()
 
-# What both forms of the backend are linked like: a plugin beside libtinytorch.so that exports one name.
-function(tinytorch_cuda_plugin target)
+# What both forms of the backend are linked like: a plugin beside libtinytorch.so that exports what the version script `map` says.
+function(tinytorch_cuda_plugin target map)
   target_link_libraries(${target} PRIVATE tinytorch ${CMAKE_DL_LIBS})
   set_target_properties(${target} PROPERTIES
     LINKER_LANGUAGE CXX
     LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib"
-    LINK_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/plugin.map")
-  target_link_options(${target} PRIVATE "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/plugin.map"
-                      LINKER:-Bsymbolic-functions LINKER:-z,now LINKER:--as-needed)
+    LINK_DEPENDS "${map}")
+  target_link_options(${target} PRIVATE "LINKER:--version-script=${map}" LINKER:-Bsymbolic-functions LINKER:-z,now LINKER:--as-needed)
   if(NOT TINYTORCH_SANITIZE)
     target_link_options(${target} PRIVATE LINKER:--no-undefined)
   endif()
