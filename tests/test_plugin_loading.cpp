@@ -31,8 +31,7 @@ struct State {
 void PrintTo(const State& state, std::ostream* out) { *out << state.name; }
 
 const State kStates[] = {
-    {"absent", Why::plugin_not_found, "libtinytorch_absent.so", "TINYTORCH_BACKEND_PATH"},
-    {"cuda", Why::plugin_not_found, "plugin libtinytorch_cuda.so", "TINYTORCH_BACKEND_PATH"},
+    {"absent", Why::plugin_not_found, "plugin libtinytorch_absent.so", "TINYTORCH_BACKEND_PATH"},
     {"wrong_spi", Why::wrong_spi, "SPI number", "rebuild"},
     {"wrong_abi", Why::wrong_spi, "gxx-abi-0-cxx11-0", "rebuild"},
     {"wrong_sizes", Why::wrong_spi, "sizes", "rebuild"},
