@@ -47,8 +47,8 @@ Block DeviceAllocator::allocate_block(size_t bytes, Stream& stream) {
 
 void DeviceAllocator::give_out(Chunk& chunk, size_t given, size_t asked, Pool& by) {
   chunks_.take(chunk);
-  if (chunk.bytes > given) chunks_.put(chunks_.split(chunk, given));
   chunk.state = ChunkState::live;
+  if (chunk.bytes > given) chunks_.put(chunks_.split(chunk, given));
   chunk.asked = asked;
   chunk.owner = &by;
   chunk.pool = by.recording ? by.recording : &by;

@@ -9,7 +9,8 @@
 
 namespace tinytorch::cuda {
 
-CudaStream::CudaStream(Gpu& gpu) : gpu_(gpu), context_{this, nullptr, &native_, &error_, ""} {
+CudaStream::CudaStream(Gpu& gpu)
+    : gpu_(gpu), context_{this, &gpu.allocator(), &native_, &error_, ""} {
   native_.device = gpu.index();
 }
 
