@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that only a GPU can show, in less than 10 minutes and with a short table last: tests on the device, NVIDIA's checkers on the
+# Everything that only a GPU can show, in less than 10 minutes (building apart) and with a short table last: tests on the device, NVIDIA's checkers on the
 # kernels, the CPU twin against the device, what the device can do at most, training steps, and PyTorch beside them where it is installed.
 #   scripts/gpu_check.sh [--device D] [--build DIR] [--out DIR]
 # It runs from a checkout (builds into build-cuda what is missing; needs the toolkit and what scripts/setup.sh installs) or from a folder
@@ -59,8 +59,9 @@ step() {
   echo "== $name"
   (cd "$root" && timeout -k 5 "$most" "$@") >"$out/$name.log" 2>&1 </dev/null
   code=$?
-  note=$(grep -hE '^\[  (PASSED|FAILED)  \] [0-9]+ tests?|^ERROR SUMMARY|^========= ERROR SUMMARY' "$out/$name.log" | sed 's/=========//' | awk '
-    /PASSED/ { p += $4 } /FAILED/ { f += $4 } /SUMMARY/ { e += $3 } END { if (p + f) printf "%d passed, %d failed", p, f; if (/SUMMARY/) printf " %d errors", e }')
+  note=$(grep -hE '^\[  (PASSED|FAILED|SKIPPED) +\] [0-9]+ tests?|^ERROR SUMMARY|^========= ERROR SUMMARY' "$out/$name.log" | sed 's/=========//' | awk '
+    /PASSED/ { p += $4 } /FAILED/ { f += $4 } /SKIPPED/ { k += $4 } /SUMMARY/ { s = 1; e += $3 }
+    END { if (p + f + k) printf "%d passed, %d failed, %d skipped", p, f, k; if (s) printf " %d errors", e }')
   ((code != 124 && code != 137)) || note="stopped after $most s; $note"
   if ((code == 0)); then result passed "$name" $((SECONDS - start)) "$note"; else
     result FAILED "$name" $((SECONDS - start)) "$note (status $code, $name.log)"
@@ -69,7 +70,7 @@ step() {
 }
 # All cases of a test program, as many processes at once as there are processors (at most 8).
 sharded() {
-  local program=$1 shards i code=0 pids=()
+  local shards i code=0 pids=()
   shards=$(nproc)
   ((shards <= 8)) || shards=8
   for ((i = 0; i < shards; i++)); do GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$i GTEST_BRIEF=1 "$@" & pids+=($!); done
@@ -153,5 +154,7 @@ if [[ -s $out/eager.jsonl ]]; then
     printf '%-28s %10s %10s %12s %12s\n' "$name" "$(of "$name" eager)" "$(of "$name" captured)" "$(of "$name" torch_eager)" "$(of "$name" torch_graph)"
   done
 fi
-printf '\ngpu_check: %s in %s s; logs in %s\n' "$( ((failed)) && echo "$failed steps FAILED" || echo "all steps passed")" $((SECONDS - started)) "$out"
+count() { printf '%s\n' "${results[@]}" | grep -c "^$1"; }
+printf '\ngpu_check: %s steps passed, %s failed, %s skipped in %s s; logs in %s\n' "$(count passed)" "$failed" "$(count skipped)" \
+       $((SECONDS - started)) "$out"
 exit $((failed > 0))
