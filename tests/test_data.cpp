@@ -114,7 +114,9 @@ TEST(DataLoader, BatchesArriveOnADevice) {
       EXPECT_EQ(batches, 4);
     }
     device.synchronize();
-    if (device.name() != x.device().name()) EXPECT_EQ(memory_stats(device).in_use, live);
+    if (device.name() != x.device().name()) {
+      EXPECT_EQ(memory_stats(device).in_use, live);
+    }
   }
   EXPECT_THROW(DataLoader(numbers(3), {.device = Device("nowhere")}), DeviceError);
 }
