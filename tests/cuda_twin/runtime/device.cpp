@@ -67,9 +67,11 @@ const char* name_of(Status status) noexcept {
 // With the words of the latest fault of this status: a test report then says which kernel, block
 // and thread it was.
 const char* text_of(Status status) noexcept {
-  const std::lock_guard lock(late::scheduler().mutex);
-  const auto fault = state().texts.find(status);
-  if (fault != state().texts.end()) return fault->second;
+  if (!in_forked_child()) {
+    const std::lock_guard lock(late::scheduler().mutex);
+    const auto fault = state().texts.find(status);
+    if (fault != state().texts.end()) return fault->second;
+  }
   const Code* code = find_code(status);
   return code ? code->text : "unrecognized error code";
 }

@@ -117,6 +117,8 @@ Status find_device(int index, TwinDevice** device) {
 
 // ---- the guard
 
+bool in_forked_child() { return forked; }
+
 Call::Call(const char* name, Needs needs)
     : status_(forked ? kInitializationError : start(name, needs)) {}
 

@@ -170,6 +170,8 @@ State& state();  // never destroyed
 Status refuse(Status status, const std::string& why);
 Status no_such_handle(const char* what);
 bool loses_device(Status status);
+// Where the lock may be held by a thread that was not copied.
+bool in_forked_child();
 
 // The device whose addresses hold p, or null for a host address.
 TwinDevice* device_of(const void* p);

@@ -245,6 +245,7 @@ Status launch(const KernelCall& kernel, StreamHandle handle) {
 // In a capture it is a node as well: what the graph freed is spoiled in each run, behind its last
 // use.
 void note_freed(void* data, size_t bytes, StreamHandle handle) noexcept {
+  if (in_forked_child()) return;
   const std::lock_guard lock(late::scheduler().mutex);
   TwinStream* stream = state().streams.find(handle);
   if (!stream || bytes == 0 || stream->device.lost != kSuccess) return;
