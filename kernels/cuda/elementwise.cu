@@ -87,7 +87,7 @@ Divisor divisor_of(int64_t value) {
 Layout layout_of(const Nest& nest, int64_t count, bool runs) {
   Layout layout{};
   layout.count = static_cast<uint32_t>(count);
-  layout.rank = nest.rank;
+  layout.rank = static_cast<uint16_t>(nest.rank);
   layout.runs = runs;
   for (int d = 0; d < nest.rank; ++d) {
     layout.sizes[d] = divisor_of(nest.sizes[d]);

@@ -13,7 +13,8 @@ namespace tinytorch::TT_KERNEL_NS {
 struct None {};  // an input that the functor does not have
 
 // Base of functors. Each has Out operator()(int64_t at, A, B, C), where `at` is the row-major
-// position, or chooses a functor that has. A thread takes `runs` runs of adjacent elements.
+// position, or chooses a functor that has. A thread takes `runs` runs of adjacent elements. Members
+// leave no gaps between them: the CPU twin looks for addresses in all words of an argument.
 template <int runs, class Out_, class A_ = None, class B_ = None, class C_ = None>
 struct Elements {
   using Out = Out_;
@@ -52,8 +53,8 @@ struct Divisor {
 // kRun elements that lie in one aligned piece of memory, or repeat one element (stride 0).
 struct Layout {
   uint32_t count;
-  int32_t rank;  // at least 1
-  bool runs;
+  uint16_t rank;  // at least 1
+  uint16_t runs;  // a flag
   Divisor sizes[kMaxRank];
   int64_t strides[kMaxViews][kMaxRank];
 };
@@ -121,7 +122,6 @@ __device__ inline void store_run(T* to, const T* from) {
 
 template <class F>
 struct Operands {
-  F f;
   int64_t first;  // row-major position of element 0
   typename F::Out* out;
   const typename F::A* a;
@@ -156,14 +156,15 @@ __device__ inline uint32_t position_in(const Layout& s, uint32_t at, int k) {
 }
 
 template <class F>
-__global__ void __launch_bounds__(kBlock) elementwise_kernel(const Layout s, const Operands<F> p) {
+__global__ void __launch_bounds__(kBlock)
+    elementwise_kernel(const Layout s, const Operands<F> p, const F f) {
   constexpr int kRun = F::kRun, kSlots = kRun * F::kRuns;
   const uint32_t first = blockIdx.x * blockDim.x * kSlots + threadIdx.x * (s.runs ? kRun : 1);
   const auto start = [&](int i) { return first + static_cast<uint32_t>(i) * blockDim.x; };
   Inputs<typename F::A, kSlots> a;
   Inputs<typename F::B, kSlots> b;
   Inputs<typename F::C, kSlots> c;
-  int64_t to[kSlots], offsets[kMaxViews];
+  int64_t to[kSlots] = {}, offsets[kMaxViews];
   TT_UNROLL
   for (int i = 0; i < kSlots; i += kRun) {
     if (s.runs && start(i) + kRun <= s.count) {
@@ -189,18 +190,18 @@ __global__ void __launch_bounds__(kBlock) elementwise_kernel(const Layout s, con
     }
   }
 
-  typename F::Out r[kSlots];
-  const auto apply = [&](const auto& f) {
+  typename F::Out r[kSlots] = {};
+  const auto apply = [&](const auto& word) {
     TT_UNROLL
     for (int i = 0; i < kSlots; ++i) {
       const uint32_t at = position_in(s, start(i / kRun * kRun), i % kRun);
-      r[i] = f(p.first + at, a[i], b[i], c[i]);
+      r[i] = word(p.first + at, a[i], b[i], c[i]);
     }
   };
   if constexpr (F::kChooses) {
-    p.f.choose(apply);
+    f.choose(apply);
   } else {
-    apply(p.f);
+    apply(f);
   }
 
   TT_UNROLL
@@ -245,13 +246,13 @@ void run_elementwise(KernelContext& context, const F& f, const V&... views) {
                                   sizeof(typename F::B), sizeof(typename F::C)}};
   const View* const all[] = {&views...};
   const LaunchPart launch_part = [](KernelContext& c, const void* functor, const Part& part) {
-    const Operands<F> operands = {*static_cast<const F*>(functor),
-                                  part.first,
+    const Operands<F> operands = {part.first,
                                   static_cast<typename F::Out*>(const_cast<void*>(part.data[0])),
                                   static_cast<const typename F::A*>(part.data[1]),
                                   static_cast<const typename F::B*>(part.data[2]),
                                   static_cast<const typename F::C*>(part.data[3])};
-    launch(elementwise_kernel<F>, {part.blocks}, {part.threads}, 0, c, part.layout, operands);
+    launch(elementwise_kernel<F>, {part.blocks}, {part.threads}, 0, c, part.layout, operands,
+           *static_cast<const F*>(functor));
   };
   launch_parts(context, kForm, all, launch_part, &f);
 }

@@ -20,16 +20,17 @@ struct Moved : Elements<2, U, U> {
 
 template <class T>
 struct Ramp : Elements<1, T> {
-  RampParams p;
-  int64_t n, upper;  // from `upper` on counted back from the end
-  Ramp(const RampParams& params, int64_t count)
-      : p(params), n(count), upper(params.to_end ? count / 2 : count) {}
+  ScalarValue start, step;
+  double end;
+  int64_t last, upper;  // from `upper` on counted back from the end
+  Ramp(const RampParams& p, int64_t n)
+      : start(p.start), step(p.step), end(p.end), last(n - 1), upper(p.to_end ? n / 2 : n) {}
   __device__ T operator()(int64_t i, None, None, None) const {
     if constexpr (kIsFloat<T>) {
-      return convert<T>(i < upper ? p.start.f + static_cast<double>(i) * p.step.f
-                                  : p.end - static_cast<double>(n - 1 - i) * p.step.f);
+      return convert<T>(i < upper ? start.f + static_cast<double>(i) * step.f
+                                  : end - static_cast<double>(last - i) * step.f);
     } else {
-      return convert<T>(add_of(p.start.i, mul_of(i, p.step.i)));
+      return convert<T>(add_of(start.i, mul_of(i, step.i)));
     }
   }
 };

@@ -29,8 +29,7 @@ template <class T>
 struct Narrow {
   using Out = T;
   static constexpr int kWords = 1;
-  bool bernoulli;
-  uint64_t threshold;
+  uint64_t bernoulli, threshold;  // the first is a flag
   int64_t lo, hi;
   __device__ T operator()(const uint32_t* w) const {
     const int64_t x = bernoulli ? w[0] < threshold : randint_narrow(w[0], lo, hi);

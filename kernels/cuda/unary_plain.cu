@@ -9,18 +9,19 @@ namespace {
 template <class T>
 struct UnaryNumeric : Elements<2, T, T> {
   static constexpr bool kChooses = true;
-  UnaryOp op;
-  T first, second;
-  UnaryNumeric(UnaryOp word, T a, T b) : op(word), first(a), second(b) {}
+  using Constant = std::conditional_t<kIsFloat<T>, T, int64_t>;
+  int64_t op;
+  Constant first, second;
+  UnaryNumeric(UnaryOp word, T a, T b) : op(static_cast<int64_t>(word)), first(a), second(b) {}
   template <class G>
   __device__ void choose(const G& g) const {
-    switch (op) {
+    switch (static_cast<UnaryOp>(op)) {
 #define TT_WORDS_F(name)
 #define TT_WORDS_P(name)
 #define TT_WORDS_B(name)
 #define TT_WORDS_N(name) \
   case UnaryOp::name:    \
-    return g(UnaryCall<unary_##name, T>(first, second));
+    return g(UnaryCall<unary_##name, T>(static_cast<T>(first), static_cast<T>(second)));
 #define TT_UNARY(name, dtypes) TT_WORDS_##dtypes(name)
 #include <tinytorch/backend/elementwise.def>
 #undef TT_UNARY
