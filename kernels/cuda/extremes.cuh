@@ -27,13 +27,15 @@ template <class T>
 struct Turn {
   using Bits = typename UnsignedOf<sizeof(T)>::Type;
   using Best = typename std::conditional<sizeof(T) == 1, uint32_t, T>::type;  // lanes swap words
-  Bits mask;
+  uint64_t mask;  // whole words: arguments of kernels have no padding
 
   explicit Turn(ReduceOp op) {
-    constexpr Bits kSign = static_cast<Bits>(uint64_t{1} << (sizeof(T) * 8 - 1));
-    mask = op == ReduceOp::max ? 0 : kIsFloat<T> ? kSign : static_cast<Bits>(~Bits{0});
+    constexpr uint64_t kSign = uint64_t{1} << (sizeof(T) * 8 - 1);
+    mask = op == ReduceOp::max ? 0 : kIsFloat<T> ? kSign : ~uint64_t{0};
   }
-  TT_HD T operator()(T x) const { return bits_as<T>(static_cast<Bits>(bits_as<Bits>(x) ^ mask)); }
+  TT_HD T operator()(T x) const {
+    return bits_as<T>(static_cast<Bits>(bits_as<Bits>(x) ^ static_cast<Bits>(mask)));
+  }
   // Below no other value.
   TT_HD static Best lowest() {
     if constexpr (kIsFloat<T>) {

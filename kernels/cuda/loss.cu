@@ -8,14 +8,9 @@
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
-// A sum over n, or its mean.
-struct Reducing {
-  bool mean;
-  double n;
-  TT_HD double operator()(double sum) const { return mean ? sum / n : sum; }
-};
-Reducing reducing(const LossParams& p, int64_t n) {
-  return {p.reduction == Reduction::mean, static_cast<double>(n)};
+// By what a sum over n is divided.
+double mean_divisor(const LossParams& p, int64_t n) {
+  return p.reduction == Reduction::mean ? static_cast<double>(n) : 1.0;
 }
 
 // The sum of many numbers of type T into one of type Out.
@@ -27,7 +22,7 @@ struct TotalOp {
   static constexpr int kInputs = 1;
   const T* in[1];
   Out* out;
-  Reducing reduced;
+  double divisor;
 
   __device__ Local local(const Place&) const { return {}; }
   __device__ static Part start() { return {}; }
@@ -37,7 +32,7 @@ struct TotalOp {
   }
   __device__ static void join(Part& a, const Part& b) { a.join(b); }
   __device__ void finish(const Place&, const Local&, const Part& p) const {
-    *out = static_cast<Out>(reduced(p.value()));
+    *out = static_cast<Out>(p.value() / divisor);
   }
 };
 
@@ -94,8 +89,8 @@ struct RowLossOp {
 // One block for all rows, `lanes` of a warp for each at a time.
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    cross_entropy_block_kernel(const CrossEntropy<T> c, T* out, const Reducing reduced,
-                               int64_t rows, int lanes) {
+    cross_entropy_block_kernel(const CrossEntropy<T> c, T* out, double divisor, int64_t rows,
+                               int lanes) {
   const int thread = static_cast<int>(threadIdx.x), lane = thread % lanes;
   const int64_t together = blockDim.x / lanes;
   double losses = 0;
@@ -110,7 +105,7 @@ __global__ void __launch_bounds__(kBlock)
     if (lane == 0 && own < rows) losses += c.loss(row, sum);
   }
   const double sum = block_reduce<SumOf>(losses, 0.0);
-  if (thread == 0) *out = static_cast<T>(reduced(sum));
+  if (thread == 0) *out = static_cast<T>(sum / divisor);
 }
 
 constexpr int64_t kSmallRows = 1024, kSmallLogits = 8192;
@@ -122,14 +117,14 @@ void cross_entropy_of(KernelContext& ctx, const View& out, const CrossEntropy<T>
   if (!none && rows > 0 && rows <= kSmallRows && rows * c.classes <= kSmallLogits) {
     const int lanes = power_of_two((c.classes + 3) / 4, kWarp);
     return launch(cross_entropy_block_kernel<T>, {1}, {threads_for(rows * lanes)}, 0, ctx, c,
-                  out.as<T>(), reducing(p, rows), rows, lanes);
+                  out.as<T>(), mean_divisor(p, rows), rows, lanes);
   }
   const ReducePlan plan = plan_lines(rows, c.classes, 1);
   if (none) return run_reduction(ctx, RowLossOp<T>{{c.logits}, c, out.as<T>(), nullptr}, plan);
   const Workspace memory(ctx, static_cast<size_t>(rows) * sizeof(double));
   double* losses = memory.as<double>();
   run_reduction(ctx, RowLossOp<T>{{c.logits}, c, nullptr, losses}, plan);
-  run_reduction(ctx, TotalOp<double, T>{{losses}, out.as<T>(), reducing(p, rows)},
+  run_reduction(ctx, TotalOp<double, T>{{losses}, out.as<T>(), mean_divisor(p, rows)},
                 plan_lines(1, rows, 1));
 }
 
@@ -147,12 +142,12 @@ struct CrossEntropyGradMap {
   const T *g, *log_sum_exp;
   const int64_t* target;
   int64_t classes;
-  bool none;
-  Reducing reduced;
+  int64_t none;
+  double divisor;
   ErrorSink sink;
 
   __device__ Row row(int64_t line) const {
-    const T scale = none ? g[line] : static_cast<T>(reduced(static_cast<double>(g[0])));
+    const T scale = none ? g[line] : static_cast<T>(static_cast<double>(g[0]) / divisor);
     return {log_sum_exp[line], scale, target[line]};
   }
   __device__ T value(const Row& row, const T (&x)[1], int64_t element, int64_t line) const {
@@ -174,7 +169,7 @@ struct SquareOp {
   static constexpr int kInputs = 2;
   const T* in[2];
   T* out;
-  Reducing reduced;
+  double divisor;
 
   __device__ Local local(const Place&) const { return {}; }
   __device__ static Part start() { return {}; }
@@ -187,7 +182,7 @@ struct SquareOp {
   }
   __device__ static void join(Part& a, const Part& b) { a.join(b); }
   __device__ void finish(const Place&, const Local&, const Part& p) const {
-    *out = static_cast<T>(reduced(p.value()));
+    *out = static_cast<T>(p.value() / divisor);
   }
 };
 
@@ -199,10 +194,10 @@ struct MseGradMap {
   const T* in[2];
   T* out;
   const T* g;
-  Reducing reduced;
+  double divisor;
 
   __device__ Row row(int64_t) const {
-    return static_cast<T>(reduced(2 * static_cast<double>(g[0])));
+    return static_cast<T>(2 * static_cast<double>(g[0]) / divisor);
   }
   __device__ T value(const Row& factor, const T (&x)[2], int64_t, int64_t) const {
     return factor * (x[0] - x[1]);
@@ -234,7 +229,7 @@ void cross_entropy_grad(KernelContext& ctx, const View& out, const View& g, cons
                                    target.as<const int64_t>(),
                                    classes,
                                    p.reduction == Reduction::none,
-                                   reducing(p, rows),
+                                   mean_divisor(p, rows),
                                    error_sink(ctx)};
     map_lines(ctx, f, lines_along(rows, classes, 1));
   });
@@ -247,7 +242,7 @@ void mse(KernelContext& ctx, const View& out, const View& pred, const View& targ
     run_reduction(
         ctx,
         SquareOp<T>{
-            {pred.as<const T>(), target.as<const T>()}, out.as<T>(), reducing(p, pred.numel)},
+            {pred.as<const T>(), target.as<const T>()}, out.as<T>(), mean_divisor(p, pred.numel)},
         plan_lines(1, pred.numel, 1));
   });
 }
@@ -260,7 +255,7 @@ void mse_grad(KernelContext& ctx, const View& out, const View& g, const View& pr
     const MseGradMap<T> f{{pred.as<const T>(), target.as<const T>()},
                           out.as<T>(),
                           g.as<const T>(),
-                          reducing(p, pred.numel)};
+                          mean_divisor(p, pred.numel)};
     map_lines(ctx, f, lines_along(1, pred.numel, 1));
   });
 }

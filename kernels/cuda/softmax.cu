@@ -79,7 +79,7 @@ struct LineSumOp {
   static constexpr int kInputs = 1;
   const T* in[1];
   Line<T>* lines;
-  bool log;
+  int64_t log;
 
   __device__ Local local(const Place&) const { return {}; }
   __device__ static Part start() { return Part::nothing(); }
@@ -102,7 +102,7 @@ struct SoftmaxMap {
   const T* in[1];
   T* out;
   const Line<T>* lines;
-  bool log;
+  int64_t log;
 
   __device__ Row row(int64_t line) const { return lines[line]; }
   __device__ T value(const Row& f, const T (&x)[1], int64_t, int64_t) const {
@@ -119,7 +119,7 @@ struct LineDotOp {
   static constexpr int kInputs = 2;
   const T* in[2];  // g, y
   T* sums;
-  bool log;
+  int64_t log;
 
   __device__ Local local(const Place&) const { return {}; }
   __device__ static Part start() { return {}; }
@@ -143,7 +143,7 @@ struct SoftmaxGradMap {
   const T* in[2];  // g, y
   T* out;
   const T* sums;
-  bool log;
+  int64_t log;
 
   __device__ Row row(int64_t line) const { return sums[line]; }
   __device__ T value(const Row& sum, const T (&v)[2], int64_t, int64_t) const {

@@ -42,14 +42,15 @@ __device__ inline auto load_values(const Op& op, int64_t offset, int64_t step, b
 
 // ---- rows: a group of lanes, or a block, for a result
 
+// Arguments of kernels have no padding, for the twin takes every word for a possible address.
 struct RowWork {
   ReducePlan plan;
-  int group;             // threads for a result: 1, 2, 4, ... 32, or those of a block
   int64_t splits, each;  // blocks for a result, items for each of them
-  bool straight;         // the elements of an item are evenly spaced, `step` apart
-  bool packed;           // and may be loaded at once
+  int64_t group;         // threads for a result: 1, 2, 4, ... 32, or those of a block
+  int64_t straight;      // yes: the elements of an item are evenly spaced, `step` apart
   int64_t step;
-  void* parts;  // [outputs, splits] where there are several
+  int64_t packed;  // yes: they may be loaded at once
+  void* parts;     // [outputs, splits] where there are several
 };
 
 // Elements come in items of kPack, of which the last may be incomplete.
@@ -89,10 +90,11 @@ template <class Op>
 __global__ void __launch_bounds__(kBlock) reduce_rows_kernel(const Op op, const RowWork w) {
   using Part = typename Op::Part;
   TT_SHARED(Part, shared, kBlock / kWarp);
-  const bool alone = w.group <= kWarp;  // the group stays within its warp
-  const int64_t number = alone ? thread_number() / w.group : static_cast<int64_t>(blockIdx.x);
+  const int group = static_cast<int>(w.group);
+  const bool alone = group <= kWarp;  // the group stays within its warp
+  const int64_t number = alone ? thread_number() / group : static_cast<int64_t>(blockIdx.x);
   const int64_t all = w.plan.outputs * w.splits, unit = number < all ? number : all - 1;
-  const int thread = static_cast<int>(threadIdx.x) % w.group;
+  const int thread = static_cast<int>(threadIdx.x) % group;
   const int64_t output = unit / w.splits, begin = unit % w.splits * w.each;
   const int64_t items =
       (w.plan.count + kPack<typename Op::Element> - 1) / kPack<typename Op::Element>;
@@ -100,12 +102,12 @@ __global__ void __launch_bounds__(kBlock) reduce_rows_kernel(const Op op, const 
   const typename Op::Local local = op.local(place);
   Part part = Op::start();
   add_items(op, part, local, w, place.in, begin + thread,
-            begin + w.each < items ? begin + w.each : items, w.group);
-  join_lanes<Op>(part, alone ? w.group : kWarp);
+            begin + w.each < items ? begin + w.each : items, group);
+  join_lanes<Op>(part, alone ? group : kWarp);
   if (!alone) {
     if (thread % kWarp == 0) shared[thread / kWarp] = part;
     __syncthreads();
-    for (int i = 1; thread == 0 && i < w.group / kWarp; ++i) Op::join(part, shared[i]);
+    for (int i = 1; thread == 0 && i < group / kWarp; ++i) Op::join(part, shared[i]);
   }
   if (thread != 0 || number >= all) return;
   if (w.splits > 1) {
@@ -210,8 +212,9 @@ void reduce_rows(KernelContext& ctx, const Op& op, const ReducePlan& plan, int l
   constexpr int64_t kN = kPack<T>, kLeast = 8 * kBlock;  // items that are worth a block
   const ReduceAxis& inner = plan.r[plan.reduced - 1];
   const int64_t items = (plan.count + kN - 1) / kN, size = static_cast<int64_t>(inner.size.by);
-  RowWork w{plan, lanes, 1, items, plan.reduced == 1 || size % kN == 0, false, inner.in, nullptr};
-  bool even = w.straight && inner.in == 1;
+  const bool straight = plan.reduced == 1 || size % kN == 0;
+  RowWork w{plan, 1, items, lanes, straight, inner.in, false, nullptr};
+  bool even = straight && inner.in == 1;
   for (int d = 0; d < plan.kept; ++d) even = even && plan.k[d].in % kN == 0;
   for (int d = 0; d + 1 < plan.reduced; ++d) even = even && plan.r[d].in % kN == 0;
   for (const T* p : op.in) even = even && aligned16(p);
