@@ -47,8 +47,8 @@ class Block {
   uint64_t warp_operation(Op, unsigned mask, uint64_t value, int bytes, int source, Site);
   void* shared_array(const void* key, size_t bytes, size_t alignment, const char* name, Site);
   void* dynamic_shared() const { return shared_.dynamic(); }
-  void before_atomic(const void*);
-  void after_atomic(bool changed);
+  void before_atomic(void*);
+  void after_atomic(const void*, bool changed);
   void fence();
   int lane() const { return current_ % kWarpLanes; }
   [[noreturn]] void fault(const std::string& what) { fault_of(current_, what); }
@@ -112,6 +112,7 @@ class Block {
   int in_barrier_ = 0, first_in_barrier_ = 0, votes_ = 0, vote_result_ = 0;
   unsigned barriers_ = 0;
   int idle_atomics_ = 0, idle_rounds_ = 0;
+  const void* idle_address_ = nullptr;
 
   // For ThreadSanitizer, of each thread.
   int first_slot_ = 0;

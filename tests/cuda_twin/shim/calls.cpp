@@ -30,8 +30,8 @@ void* dynamic_shared(size_t alignment, Site site) {
   return the_block->dynamic_shared();
 }
 
-void before_atomic(const void* address) { the_block->before_atomic(address); }
-void after_atomic(bool changed) { the_block->after_atomic(changed); }
+void before_atomic(void* address) { the_block->before_atomic(address); }
+void after_atomic(const void* address, bool changed) { the_block->after_atomic(address, changed); }
 void fence() { the_block->fence(); }
 
 void fault_here(const char* text, Site site) {

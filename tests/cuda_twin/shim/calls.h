@@ -74,10 +74,11 @@ int lane() noexcept;
 void* shared_array(const void* key, size_t bytes, size_t alignment, const char* name, Site);
 void* dynamic_shared(size_t alignment, Site);
 
-// An atomic operation, before and after it took place, and a fence: for ThreadSanitizer, and for
-// finding threads that wait for another one in a loop: `changed` says if memory did.
-void before_atomic(const void* address);
-void after_atomic(bool changed);
+// Before an atomic operation, for ThreadSanitizer.
+void before_atomic(void* address);
+// After an atomic operation, and at a fence: finds threads that wait for another one in a loop.
+// `changed` says if memory did.
+void after_atomic(const void* address, bool changed);
 void fence();
 
 [[noreturn]] void fault_here(const char* text, Site);

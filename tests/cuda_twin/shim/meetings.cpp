@@ -12,8 +12,9 @@ namespace tinytorch::twin {
 
 namespace {
 
-// A thread whose atomics changed nothing so often in one turn seems to wait for another thread.
-constexpr int kIdleAtomics = 1 << 14;
+// A thread whose atomics of one place changed nothing so often in one turn seems to wait for
+// another thread.
+constexpr int kIdleAtomics = 1 << 12;
 constexpr int kFirstWarpTag = 8;  // the barriers' are 0 and 1
 
 // Shuffles are not combined.
@@ -160,19 +161,17 @@ void* Block::sync_tag(Warp& warp, unsigned mask) {
 
 // Atomics are relaxed, so order nothing by themselves. What a thread did before a fence is ordered
 // before an atomic that follows the fence; and an atomic before what follows a fence after it.
-void Block::before_atomic(const void* address) {
-  if constexpr (TT_TWIN_TSAN) {
-    Quiet quiet;
-    if (fenced_[current_]) release_tag(const_cast<void*>(address));
-    last_atomic_[current_] = const_cast<void*>(address);
-  }
-  (void)address;
+void Block::before_atomic(void* address) {
+  Quiet quiet;
+  if (fenced_[current_]) release_tag(address);
+  last_atomic_[current_] = address;
 }
 
-void Block::after_atomic(bool changed) {
+void Block::after_atomic(const void* address, bool changed) {
   Quiet quiet;
+  if (changed || std::exchange(idle_address_, address) != address) idle_atomics_ = 0;
   if (changed) {
-    idle_atomics_ = idle_rounds_ = 0;
+    idle_rounds_ = 0;
   } else {
     idle();
   }

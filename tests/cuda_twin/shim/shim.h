@@ -155,11 +155,11 @@ namespace tinytorch::twin {
 // f gives the new value; returns the old one.
 template <class T, class F>
 T atomic_update(T* p, F f) {
-  before_atomic(p);
+  if constexpr (TT_TWIN_TSAN) before_atomic(p);
   T old = __atomic_load_n(p, __ATOMIC_RELAXED);
   while (!__atomic_compare_exchange_n(p, &old, f(old), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
-  after_atomic(f(old) != old);
+  after_atomic(p, f(old) != old);
   return old;
 }
 
