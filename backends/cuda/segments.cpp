@@ -81,17 +81,17 @@ bool DeviceAllocator::try_segment(Pool& by, size_t bytes, bool small) {
 }
 
 // Releasing waits for the device, so what was freed in the order of a stream may go, too. A segment
-// that the system does not take back stays cached; -> the first error of that kind.
+// whose release fails is not used again: it may be gone all the same. -> the first such error.
 rt::Status DeviceAllocator::release_free(size_t keep) noexcept {
   rt::Status first = rt::kSuccess;
   for (Segment *segment = chunks_.segments(), *next; segment && cached() > keep; segment = next) {
     next = segment->next;
     if (!is_free(*segment)) continue;
-    const rt::Status status = gpu_.health().usable() ? rt::release(segment->data) : rt::kUnknown;
-    if (!gpu_.health().note(status, TT_CUDA_SITE("trim", rt::release(segment->data)))) {
-      if (first == rt::kSuccess) first = status;
-      continue;
-    }
+    if (!gpu_.health().usable()) break;
+    const rt::Status status = rt::release(segment->data);
+    if (!gpu_.health().note(status, TT_CUDA_SITE("trim", rt::release(segment->data))) &&
+        first == rt::kSuccess)
+      first = status;
     const size_t bytes = segment->bytes;
     emit_raw(EventKind::raw_free, gpu_.label(), segment->data, bytes);
     for (Chunk* c = segment->first; c; c = c->next) chunks_.take(*c);
