@@ -2,12 +2,14 @@
 // column-major: the row-major C = A B is asked for as C^T = B^T A^T, so its first operand is our B.
 // What the heuristic chose for a shape is kept, as are the descriptors: a call costs one look-up.
 //
-// Bits are a function of the shape: the first choice of the heuristic, for a workspace and for
-// alignments that follow from the shape (Alignments). Matrices that lie less well, as columns cut
-// out of wider ones may, get a choice for elements that are aligned to their own size only.
+// Bits are a function of the shape: the first choice of the heuristic, for a workspace
+// (most_workspace) and for alignments that follow from the shape (Alignments). Matrices that lie
+// less well, as columns cut out of wider ones may, get a choice for elements that are aligned to
+// their own size only.
 #include <cublasLt.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <mutex>
@@ -81,8 +83,7 @@ const Opened& library() {
 
 // What a plan depends on. Compared and hashed as words: no padding.
 struct Key {
-  int64_t device, workspace;
-  int64_t kind;  // dtype, transposes, epilogue, precision, alignment
+  int64_t device, kind;  // dtype, transposes, epilogue, precision, alignment
   int64_t m, n, k, batch, lda, ldb, ldc, stride_a, stride_b, stride_c;
   bool operator==(const Key& o) const { return std::memcmp(this, &o, sizeof o) == 0; }
 };
@@ -101,6 +102,7 @@ struct Plan {
   cublasLtMatmulDescOpaque_t desc;
   cublasLtMatrixLayoutOpaque_t a, b, c;  // of the library: a is our B
   cublasLtMatmulAlgo_t algorithm;
+  size_t workspace_bytes;
 };
 
 int64_t element_bytes(const GemmDesc& d) { return d.dtype == Dtype::f64 ? 8 : 4; }
@@ -132,18 +134,13 @@ Alignments alignments_of(const GemmDesc& d) {
   return {element, element, element, false};
 }
 
-Key key_of(const GemmDesc& d, bool tf32, size_t workspace_bytes, int device) {
+Key key_of(const GemmDesc& d, bool tf32, int device) {
   int64_t kind = 0;
   for (const bool bit : {d.dtype == Dtype::f64, d.ta, d.tb, d.bias != nullptr,
                          d.act == Activation::relu, tf32, alignments_of(d).usual})
     kind = 2 * kind + bit;
-  return {device,     static_cast<int64_t>(workspace_bytes),
-          kind,       d.m,
-          d.n,        d.k,
-          d.batch,    d.lda,
-          d.ldb,      d.ldc,
-          d.stride_a, d.stride_b,
-          d.stride_c};
+  return {device, kind,  d.m,   d.n,        d.k,        d.batch,
+          d.lda,  d.ldb, d.ldc, d.stride_a, d.stride_b, d.stride_c};
 }
 
 cublasLtEpilogue_t epilogue_of(const GemmDesc& d) {
@@ -191,8 +188,14 @@ void set_desc(Calls& calls, const GemmDesc& d, bool tf32, Plan* plan) {
   calls(lt.set_desc(&plan->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
 }
 
-cublasStatus_t make_plan(cublasLtHandle_t handle, const GemmDesc& d, bool tf32,
-                         uint64_t workspace_bytes, Plan* plan) {
+// What an algorithm may ask for, to split long sums: some copies of the result.
+uint64_t most_workspace(const GemmDesc& d) {
+  const auto result = static_cast<uint64_t>(d.m * d.n * d.batch * element_bytes(d));
+  constexpr uint64_t kLeast = 64 << 10, kMost = 32 << 20;
+  return std::clamp(16 * result, kLeast, kMost);
+}
+
+cublasStatus_t make_plan(cublasLtHandle_t handle, const GemmDesc& d, bool tf32, Plan* plan) {
   const Library& lt = library().table;
   Calls calls;
   set_desc(calls, d, tf32, plan);
@@ -208,7 +211,7 @@ cublasStatus_t make_plan(cublasLtHandle_t handle, const GemmDesc& d, bool tf32,
   const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
     calls(lt.set_preference(&preference, attribute, &value, sizeof value));
   };
-  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
+  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, most_workspace(d));
   const Alignments alignments = alignments_of(d);
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignments.b);
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignments.a);
@@ -222,6 +225,7 @@ cublasStatus_t make_plan(cublasLtHandle_t handle, const GemmDesc& d, bool tf32,
                      &choice, &found));
   if (calls.status() == CUBLAS_STATUS_SUCCESS && found == 0) return CUBLAS_STATUS_NOT_SUPPORTED;
   plan->algorithm = choice.algo;
+  plan->workspace_bytes = choice.workspaceSize;
   return calls.status() != CUBLAS_STATUS_SUCCESS ? calls.status() : choice.state;
 }
 
@@ -239,22 +243,20 @@ Kept& kept() {
 
 // Fills handle and plan. The table is emptied when it is full: plans are cheap to make again, and
 // the same.
-cublasStatus_t find_plan(const GemmDesc& d, bool tf32, size_t workspace_bytes, int device,
-                         cublasLtHandle_t* handle, Plan* plan) {
+cublasStatus_t find_plan(const GemmDesc& d, bool tf32, int device, cublasLtHandle_t* handle,
+                         Plan* plan) {
   Kept& k = kept();
   const std::lock_guard lock(k.mutex);
   cublasLtHandle_t& own = k.handles.at(static_cast<size_t>(device));
   if (!own)
     if (const cublasStatus_t s = library().table.create(&own); s != CUBLAS_STATUS_SUCCESS) return s;
   *handle = own;
-  const Key key = key_of(d, tf32, workspace_bytes, device);
+  const Key key = key_of(d, tf32, device);
   if (const auto found = k.plans.find(key); found != k.plans.end()) {
     *plan = found->second;
     return CUBLAS_STATUS_SUCCESS;
   }
-  if (const cublasStatus_t s = make_plan(own, d, tf32, workspace_bytes, plan);
-      s != CUBLAS_STATUS_SUCCESS)
-    return s;
+  if (const cublasStatus_t s = make_plan(own, d, tf32, plan); s != CUBLAS_STATUS_SUCCESS) return s;
   if (k.plans.size() >= kMostPlans) k.plans.clear();
   k.plans.emplace(key, *plan);
   return CUBLAS_STATUS_SUCCESS;
@@ -279,6 +281,17 @@ Status gemm_open(const char** message) {
   return cudaErrorSharedObjectInitFailed;
 }
 
+Status gemm_workspace(const GemmDesc& d, bool tf32, int device, size_t* bytes,
+                      const char** message) {
+  if (const Status s = gemm_open(message); s != kSuccess) return s;
+  const RelaxedCapture relaxed;
+  cublasLtHandle_t handle = nullptr;
+  Plan plan;
+  const cublasStatus_t s = find_plan(d, tf32, device, &handle, &plan);
+  *bytes = s == CUBLAS_STATUS_SUCCESS ? plan.workspace_bytes : 0;
+  return status_of(s, message);
+}
+
 Status gemm(const GemmDesc& d, bool tf32, void* workspace, size_t workspace_bytes, int device,
             StreamHandle stream, const char** message) {
   if (const Status s = gemm_open(message); s != kSuccess) return s;
@@ -286,7 +299,7 @@ Status gemm(const GemmDesc& d, bool tf32, void* workspace, size_t workspace_byte
   const RelaxedCapture relaxed;
   cublasLtHandle_t handle = nullptr;
   Plan plan;
-  if (const cublasStatus_t s = find_plan(d, tf32, workspace_bytes, device, &handle, &plan);
+  if (const cublasStatus_t s = find_plan(d, tf32, device, &handle, &plan);
       s != CUBLAS_STATUS_SUCCESS)
     return status_of(s, message);
   if (d.bias)

@@ -1,5 +1,4 @@
 // What kernels ask of the device: launches and matrix products.
-#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <string>
@@ -44,16 +43,6 @@ void need_library(const char* op) {
                     "to the folder where it is");
 }
 
-// What the library may use to split sums: by the size of the result alone, since the choice of its
-// algorithm depends on it.
-size_t workspace_for(const GemmDesc& d) {
-  const size_t element = d.dtype == Dtype::f64 ? 8 : 4;
-  const size_t result = static_cast<size_t>(d.m * d.n * d.batch) * element;
-  constexpr size_t kLeast = size_t{64} << 10;
-  if (result >= rt::kGemmWorkspaceBytes / 16) return rt::kGemmWorkspaceBytes;
-  return std::max(kLeast, 16 * result);
-}
-
 }  // namespace
 
 void set_matmul_precision(MatmulPrecision p) { precision.store(p, std::memory_order_relaxed); }
@@ -88,12 +77,16 @@ void gemm(KernelContext& c, const GemmDesc& desc) {
   device.enter(c.op);
   need_library(c.op);
   const Range range(c.op);
-  const size_t bytes = workspace_for(desc);
-  const Workspace workspace(c, bytes);
   const bool tf32 = precision.load(std::memory_order_relaxed) == MatmulPrecision::tf32;
   const char* message = nullptr;
-  const rt::Status status =
-      rt::gemm(desc, tf32, workspace.data(), bytes, n.device, n.stream, &message);
+  size_t bytes = 0;
+  rt::Status status = rt::gemm_workspace(desc, tf32, n.device, &bytes, &message);
+  if (TT_LIKELY(status == rt::kSuccess && bytes == 0)) {
+    status = rt::gemm(desc, tf32, nullptr, 0, n.device, n.stream, &message);
+  } else if (status == rt::kSuccess) {
+    const Workspace workspace(c, bytes);
+    status = rt::gemm(desc, tf32, workspace.data(), bytes, n.device, n.stream, &message);
+  }
   if (TT_LIKELY(status == rt::kSuccess)) return;
   if (message && *message && !is_sticky(status))
     throw DeviceError("[" + std::string(c.op) + "] " + device.label() + ": matrix product of " +

@@ -114,11 +114,13 @@ Status end_capture(StreamHandle stream, GraphHandle* graph);
 Status graph_launch(GraphHandle graph, StreamHandle stream);
 Status graph_destroy(GraphHandle graph);
 
-// The product of `desc` with cuBLASLt's heuristic choice for its shape, in stream order. A failure
-// of the library is told in `message` (of static life).
+// The product of `desc` in stream order, with the workspace that gemm_workspace asks for: by the
+// first choice of cuBLASLt's heuristic for the shape. A failure of the library is told in `message`
+// (of static life).
 Status gemm(const GemmDesc& desc, bool tf32, void* workspace, size_t workspace_bytes, int device,
             StreamHandle stream, const char** message);
-inline constexpr size_t kGemmWorkspaceBytes = size_t{32} << 20;
+Status gemm_workspace(const GemmDesc& desc, bool tf32, int device, size_t* bytes,
+                      const char** message);
 // Opens what gemm needs, which takes a while the first time; the reason if it is not there.
 Status gemm_open(const char** message);
 

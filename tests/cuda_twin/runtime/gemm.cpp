@@ -235,6 +235,16 @@ Status gemm(const GemmDesc& desc, bool /*tf32*/, void* workspace, size_t workspa
   return kSuccess;
 }
 
+// As a library that splits long sums.
+Status gemm_workspace(const GemmDesc& desc, bool /*tf32*/, int /*device*/, size_t* bytes,
+                      const char** message) {
+  const Call call("gemm_workspace");
+  *message = call.failed() ? text_of(call.status()) : nullptr;
+  const size_t element = desc.dtype == Dtype::f64 ? 8 : 4;
+  *bytes = desc.k < 1024 ? 0 : 4 * static_cast<size_t>(desc.m * desc.n * desc.batch) * element;
+  return call.status();
+}
+
 Status gemm_open(const char** message) {
   const Call call("gemm_open");
   *message = call.failed() ? text_of(call.status()) : nullptr;
