@@ -167,10 +167,19 @@ template <class... P, size_t... I>
 void invoke(const void* function, void* const* arguments, std::index_sequence<I...>) {
   reinterpret_cast<void (*)(P...)>(const_cast<void*>(function))(*static_cast<P*>(arguments[I])...);
 }
+// Bytes between the members of an argument would otherwise hold what was there before, such as old
+// addresses.
+template <class T>
+void clear_padding([[maybe_unused]] T& value) {
+#if __has_builtin(__builtin_clear_padding)
+  if constexpr (std::is_class_v<T>) __builtin_clear_padding(&value);
+#endif
+}
 template <class... P, size_t... I>
 void launch(KernelContext& c, const void* function, Dim3 grid, Dim3 block, size_t shared_bytes,
             std::tuple<P...>& values, std::index_sequence<I...>) {
   static_assert((std::is_trivially_copyable_v<P> && ...), "arguments of kernels are plain data");
+  (clear_padding(std::get<I>(values)), ...);
   void* pointers[] = {const_cast<void*>(static_cast<const void*>(&std::get<I>(values)))...,
                       nullptr};
   static constexpr size_t kSizes[] = {sizeof(P)..., 0};
