@@ -40,6 +40,8 @@ def main():
         problems.append("its soname has no version")
     exported = [line.split(" ", 2) for line in output(nm, "-DC", "--defined-only", library).splitlines()]
     names = [fields[-1] for fields in exported]
+    if plugin and "STATIC_TLS" in dynamic:
+        problems.append("has thread-locals of the initial-exec model: a program that is running may have no room for them")
     if plugin:
         problems += [f"exports {name}" for name in names if not PLUGIN_EXPORTS.match(name)] + ([] if names else ["exports nothing"])
     else:

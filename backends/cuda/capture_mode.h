@@ -1,6 +1,7 @@
-// While a thread records a stream, the runtime forbids it calls that could wait for the device. A
-// library that loads a module or takes memory at first use makes such calls; they do no harm to
-// what is recorded, and are allowed while one of these lives. Product only.
+// While some library in the process records a stream in the runtime's default mode, the runtime
+// refuses every thread calls that could wait for the device, and spoils that recording. Taking
+// memory and loading modules at first use are such calls, and do no harm: they are allowed to the
+// thread while one of these lives. Product only.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -43,13 +43,13 @@ constexpr cudaMemcpyKind native(CopyKind kind) {
   return cudaMemcpyDeviceToDevice;
 }
 
-// A recorded copy reads host memory when it is replayed. That is right for pinned memory, which its
-// owner keeps; anything else would be read after its bytes were promised to have been taken.
-bool may_record(const void* src, CopyKind kind) {
+// A recorded copy touches host memory when it is replayed. That is right for pinned memory, which
+// its owner keeps; other memory is promised to have been read, or filled, when the call returns.
+bool may_record(const void* dst, const void* src, CopyKind kind) {
   if (kind == CopyKind::device_to_device) return true;
   cudaPointerAttributes facts{};
-  return kind == CopyKind::host_to_device &&
-         status(cudaPointerGetAttributes(&facts, src)) == kSuccess &&
+  const void* host = kind == CopyKind::host_to_device ? src : dst;
+  return status(cudaPointerGetAttributes(&facts, host)) == kSuccess &&
          facts.type == cudaMemoryTypeHost;
 }
 bool recording(cudaStream_t stream) {
@@ -96,16 +96,22 @@ Status check_kernel_image() {
 
 // ---- memory
 
-// Taking memory is no work of a stream: it may happen while the thread records.
 Status allocate(void** data, size_t bytes) {
   const RelaxedCapture relaxed;
   return status(cudaMalloc(data, bytes));
 }
-Status release(void* data) { return status(cudaFree(data)); }
+Status release(void* data) {
+  const RelaxedCapture relaxed;
+  return status(cudaFree(data));
+}
 Status allocate_pinned(void** data, size_t bytes) {
+  const RelaxedCapture relaxed;
   return status(cudaHostAlloc(data, bytes, cudaHostAllocPortable | cudaHostAllocMapped));
 }
-Status release_pinned(void* data) { return status(cudaFreeHost(data)); }
+Status release_pinned(void* data) {
+  const RelaxedCapture relaxed;
+  return status(cudaFreeHost(data));
+}
 
 // ---- order
 
@@ -136,8 +142,9 @@ Status event_elapsed(float* milliseconds, EventHandle from, EventHandle to) {
 // ---- work
 
 Status copy(void* dst, const void* src, size_t bytes, CopyKind kind, StreamHandle stream) {
-  if (kind != CopyKind::device_to_device && recording(native(stream)) && !may_record(src, kind))
-    return kCaptureUnsupported;
+  if (kind != CopyKind::device_to_device && recording(native(stream)) &&
+      !may_record(dst, src, kind))
+    return stream_synchronize(stream);  // which is refused, and spoils the capture
   return status(cudaMemcpyAsync(dst, src, bytes, native(kind), native(stream)));
 }
 Status fill_bytes(void* dst, int value, size_t bytes, StreamHandle stream) {
@@ -158,9 +165,8 @@ Status launch(const KernelCall& call, StreamHandle stream) {
 
 // ---- recorded work
 
-// Thread-local: what other threads of the program do meanwhile is their affair.
 Status begin_capture(StreamHandle stream) {
-  return status(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal));
+  return status(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeRelaxed));
 }
 Status end_capture(StreamHandle stream, GraphHandle* graph) {
   cudaGraph_t recorded = nullptr;
