@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(AttendTile<T, kRows, true>::kThreads)
                         k = ks.matrix(block.batch, block.head),
                         v = vs.matrix(block.batch, block.head);
   const int64_t row0 = block.first_row, end = Tile::end(cut.causal, row0, k.count);
-  const int z0 = static_cast<int>(block.chunk) * kParts * kAttendColumns;
+  const int64_t z0 = int64_t{block.chunk} * kParts * kAttendColumns;
   const T scale = static_cast<T>(cut.scale);
   RunningRows<T> rows;
   AttendSums<T> sums[kParts] = {};

@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(GradTile<T, kRows, kWanted>::kThreads)
                         z = m.z.matrix(block.batch, block.head);
   const int64_t row0 = block.first_row, end = Tile::end(cut.causal, row0, y.count),
                 queries = block.matrix * (Tile::kByQuery ? x.count : y.count);
-  const int z0 = static_cast<int>(block.chunk) * kParts * kAttendColumns;
+  const int64_t z0 = int64_t{block.chunk} * kParts * kAttendColumns;
   AttendSums<T> sums[kParts] = {};
   for (int64_t column0 = Tile::begin(cut.causal, row0); column0 < end; column0 += kAttendColumns) {
     AttendSums<T> w = {}, t = {};
@@ -100,7 +100,7 @@ struct Gradient {
 
   template <Wanted kWanted>
   void run(const GradMatrices<T>& m, const T* mean, T* out) const {
-    const int width = kWanted == Wanted::mean ? 1 : m.z.width;
+    const int64_t width = kWanted == Wanted::mean ? 1 : m.z.width;
     with_attend_tile<T>(m.x.count, width, [&](auto rows, auto columns) {
       constexpr int parts = kWanted == Wanted::mean ? 1 : columns;
       const AttendCut cut = attend_cut(m.x.count, rows, width, parts, heads, p);

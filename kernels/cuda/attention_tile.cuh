@@ -24,30 +24,26 @@ using AttendSums = T[kAttendEach][kAttendEach];
 template <class T>
 struct AttendMatrix {
   const T* data;
-  int64_t row, count;
-  int width;
+  int64_t row, count, width;
 };
 // The matrices of a [B, H, count, width] view.
 template <class T>
 struct AttendView {
   const T* data;
-  int64_t batch, head, row, count;
-  int width;
+  int64_t batch, head, row, count, width;
   __device__ AttendMatrix<T> matrix(uint32_t b, uint32_t h) const {
     return {data + b * batch + h * head, row, count, width};
   }
 };
 template <class T>
 AttendView<T> attend_view(const View& v) {
-  return {v.as<T>(),    v.strides[0], v.strides[1],
-          v.strides[2], v.shape[2],   static_cast<int>(v.shape[3])};
+  return {v.as<T>(), v.strides[0], v.strides[1], v.strides[2], v.shape[2], v.shape[3]};
 }
 
 // How a launch is cut into blocks. Matrices with more columns than a block's sums hold go in
 // chunks, each of which makes its weights anew.
 struct AttendCut {
-  uint32_t tiles, chunks, heads;
-  bool causal;
+  uint32_t tiles, chunks, heads, causal;
   double scale;
 };
 struct AttendBlock {
@@ -97,7 +93,7 @@ struct AttendTile {
 
   // terms [d0, d0 + kAttendSlice) of `count` rows of m, turned: to[d][row].
   template <int kCount, int kTo>
-  static __device__ void load_slice(const AttendMatrix<T>& m, int64_t first, int d0, T* to) {
+  static __device__ void load_slice(const AttendMatrix<T>& m, int64_t first, int64_t d0, T* to) {
     constexpr int kLanes = 16, kStep = kThreads / kLanes;
     const int lane = static_cast<int>(threadIdx.x) % kLanes;
     for (int r = static_cast<int>(threadIdx.x) / kLanes; r < kCount; r += kStep) {
@@ -111,7 +107,7 @@ struct AttendTile {
   static __device__ void products(const AttendMatrix<T>& x, int64_t row0, const AttendMatrix<T>& y,
                                   int64_t column0, Shared& shared, AttendSums<T>& sums) {
     T *const xs = shared.operands.at, *const ys = xs + kAttendSlice * kLine;
-    for (int d0 = 0; d0 < x.width; d0 += kAttendSlice) {
+    for (int64_t d0 = 0; d0 < x.width; d0 += kAttendSlice) {
       __syncthreads();  // the operands before have been used
       load_slice<kRows, kLine>(x, row0, d0, xs);
       load_slice<kAttendColumns, kOtherLine>(y, column0, d0, ys);
@@ -148,7 +144,7 @@ struct AttendTile {
   }
 
   // 64 rows of z from `first` on, 64 columns from `z0` on.
-  static __device__ void load_matrix(const AttendMatrix<T>& z, int64_t first, int z0,
+  static __device__ void load_matrix(const AttendMatrix<T>& z, int64_t first, int64_t z0,
                                      Shared& shared) {
     constexpr int kStep = kThreads / kAttendColumns;
     const int c = static_cast<int>(threadIdx.x) % kAttendColumns;
@@ -180,11 +176,12 @@ struct AttendTile {
   // sums[h] += the weights in shared memory, which the threads have just stored, times columns
   // z0 + 64 h ... of z.
   template <int kParts>
-  static __device__ void weigh_all(const AttendMatrix<T>& z, int z0, int64_t row0, int64_t column0,
-                                   bool masked, Shared& shared, AttendSums<T> (&sums)[kParts]) {
+  static __device__ void weigh_all(const AttendMatrix<T>& z, int64_t z0, int64_t row0,
+                                   int64_t column0, bool masked, Shared& shared,
+                                   AttendSums<T> (&sums)[kParts]) {
 #pragma unroll
     for (int h = 0; h < kParts; ++h) {
-      const int first = z0 + h * kAttendColumns;
+      const int64_t first = z0 + h * kAttendColumns;
       if (first >= z.width) break;
       __syncthreads();
       load_matrix(z, column0, first, shared);
@@ -199,13 +196,13 @@ struct AttendTile {
 
   // Row `i` of the thread's sums, times a factor, to a dense row of `width` elements.
   template <int kParts>
-  static __device__ void write_row(const AttendSums<T> (&sums)[kParts], int i, T divisor, int z0,
-                                   int width, T* to) {
+  static __device__ void write_row(const AttendSums<T> (&sums)[kParts], int i, T divisor,
+                                   int64_t z0, int64_t width, T* to) {
 #pragma unroll
     for (int h = 0; h < kParts; ++h)
 #pragma unroll
       for (int j = 0; j < kAttendEach; ++j) {
-        const int c = z0 + h * kAttendColumns + column() + j;
+        const int64_t c = z0 + h * kAttendColumns + column() + j;
         if (c < width) to[c] = sums[h][i][j] / divisor;
       }
   }
@@ -235,7 +232,7 @@ void with_attend_tile(int64_t rows, int64_t width, F f) {
 inline AttendCut attend_cut(int64_t rows, int rows_of_tile, int64_t width, int parts, int64_t heads,
                             const AttentionParams& p) {
   return {blocks_for(rows, rows_of_tile), blocks_for(width, parts * kAttendColumns),
-          static_cast<uint32_t>(heads), p.causal, p.scale};
+          static_cast<uint32_t>(heads), p.causal ? 1u : 0u, p.scale};
 }
 inline uint32_t attend_blocks(const KernelContext& context, const AttendCut& cut,
                               int64_t matrices) {

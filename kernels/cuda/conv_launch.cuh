@@ -21,12 +21,12 @@ inline int64_t conv_ceil(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // out = the sum of `splits` partial results, plus the channel's bias, which may be null.
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    conv_finish_kernel(const T* parts, uint32_t splits, int64_t numel, Divisor plane,
+    conv_finish_kernel(const T* parts, int64_t splits, int64_t numel, Divisor plane,
                        Divisor channels, const T* bias, T* out) {
   const int64_t i = thread_number();
   if (i >= numel) return;
   double sum = 0;
-  for (uint32_t s = 0; s < splits; ++s) sum += static_cast<double>(parts[s * numel + i]);
+  for (int64_t s = 0; s < splits; ++s) sum += static_cast<double>(parts[s * numel + i]);
   if (bias) sum += static_cast<double>(bias[divide(divide(i, plane).quotient, channels).rest]);
   out[i] = static_cast<T>(sum);
 }
@@ -53,7 +53,7 @@ struct ConvJob {
     if (splits < 1) splits = 1;
     const int64_t each = conv_ceil(p.first.terms, splits);
     c.terms_per_split = each < 1 ? 1 : conv_ceil(each, kConvTerms) * kConvTerms;
-    c.splits = static_cast<uint32_t>(splits);
+    c.splits = splits;
     c.numel = numel;
     return c;
   }
@@ -65,7 +65,7 @@ struct ConvJob {
     return static_cast<uint32_t>(n);
   }
 
-  void finish(const T* parts, uint32_t splits) const {
+  void finish(const T* parts, int64_t splits) const {
     cuda::launch(conv_finish_kernel<T>, {blocks_for(numel, kBlock)}, {threads_for(numel)}, 0,
                  context, parts, splits, numel, divisor_of(plane), divisor_of(channels), bias, out);
   }

@@ -107,8 +107,8 @@ TT_HD ConvPhase phase_of(const ConvProblem& p, int64_t number) {
 // ---- what a block of a launch works on
 
 struct ConvCut {
-  uint32_t row_tiles, column_tiles, splits;
-  int64_t terms_per_split;
+  uint32_t row_tiles, column_tiles;
+  int64_t splits, terms_per_split;
   int64_t numel;  // of out, the distance of the partial results of two splits
 };
 struct ConvBlock {
@@ -121,8 +121,8 @@ __device__ inline ConvBlock conv_block(const ConvCut& cut, int64_t groups) {
   rest /= cut.row_tiles;
   b.column_tile = rest % cut.column_tiles;
   rest /= cut.column_tiles;
-  b.split = rest % cut.splits;
-  rest /= cut.splits;
+  b.split = rest % static_cast<uint32_t>(cut.splits);
+  rest /= static_cast<uint32_t>(cut.splits);
   b.group = rest % static_cast<uint32_t>(groups);
   b.phase = rest / static_cast<uint32_t>(groups);
   return b;

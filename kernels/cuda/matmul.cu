@@ -21,7 +21,6 @@ struct SmallProduct {
   int64_t outputs, k;
   Divisor columns, matrix;  // n and m n
   int64_t a_row, a_step, b_step, b_column, a_batch, b_batch;
-  Activation act;
 };
 
 template <class T>
@@ -55,7 +54,8 @@ __device__ inline Operands<T> operands_at(const SmallProduct& p, const T* a, con
 // A thread an output. Four sums hide the latency of the additions.
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    matmul_thread_kernel(SmallProduct p, const T* a, const T* b, const T* bias, T* out) {
+    matmul_thread_kernel(SmallProduct p, Activation act, const T* a, const T* b, const T* bias,
+                         T* out) {
   const int64_t output = thread_number();
   if (output >= p.outputs) return;
   const Operands<T> at = operands_at(p, a, b, output);
@@ -68,13 +68,14 @@ __global__ void __launch_bounds__(kBlock)
   }
   for (; l < p.k; ++l) sum[0] = fma_fast(at.a[l * p.a_step], at.b[l * p.b_step], sum[0]);
   const T total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-  out[output] = activated(bias ? total + bias[at.column] : total, p.act);
+  out[output] = activated(bias ? total + bias[at.column] : total, act);
 }
 
 // A warp an output.
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    matmul_warp_kernel(SmallProduct p, const T* a, const T* b, const T* bias, T* out) {
+    matmul_warp_kernel(SmallProduct p, Activation act, const T* a, const T* b, const T* bias,
+                       T* out) {
   const int64_t output = thread_number() / kWarp;
   if (output >= p.outputs) return;
   const Operands<T> at = operands_at(p, a, b, output);
@@ -86,7 +87,7 @@ __global__ void __launch_bounds__(kBlock)
   sum = warp_reduce<SumOf>(sum);
   if (threadIdx.x % kWarp) return;
   if (bias) sum += static_cast<double>(bias[at.column]);
-  out[output] = activated(static_cast<T>(sum), p.act);
+  out[output] = activated(static_cast<T>(sum), act);
 }
 
 template <class T>
@@ -105,24 +106,18 @@ bool is_small(const GemmDesc& g) {
 
 template <class T>
 void small_product(KernelContext& c, const GemmDesc& g) {
-  const SmallProduct p{g.batch * g.m * g.n,
-                       g.k,
-                       divisor_of(g.n),
-                       divisor_of(g.m * g.n),
-                       g.ta ? 1 : g.lda,
-                       g.ta ? g.lda : 1,
-                       g.tb ? 1 : g.ldb,
-                       g.tb ? g.ldb : 1,
-                       g.stride_a,
-                       g.stride_b,
-                       g.act};
+  const SmallProduct p{g.batch * g.m * g.n, g.k,
+                       divisor_of(g.n),     divisor_of(g.m * g.n),
+                       g.ta ? 1 : g.lda,    g.ta ? g.lda : 1,
+                       g.tb ? 1 : g.ldb,    g.tb ? g.ldb : 1,
+                       g.stride_a,          g.stride_b};
   const T *a = static_cast<const T*>(g.a), *b = static_cast<const T*>(g.b),
           *bias = static_cast<const T*>(g.bias);
   const bool alone = g.k <= kShortSum;
   const int64_t threads = alone ? p.outputs : p.outputs * kWarp;
   const uint32_t block = threads_for(threads);
   launch(alone ? matmul_thread_kernel<T> : matmul_warp_kernel<T>, {blocks_for(threads, block)},
-         {block}, 0, c, p, a, b, bias, static_cast<T*>(g.c));
+         {block}, 0, c, p, g.act, a, b, bias, static_cast<T*>(g.c));
 }
 
 // g.act may be any activation here, k may be 0.
