@@ -37,14 +37,14 @@ TEST_F(DeviceLimits, ALimitFreesCachesAndThenThrows) {
 // Blocks that other streams still use are waited for before a request fails.
 TEST_F(DeviceLimits, PendingFreesAreWaitedFor) {
   const auto reader = another();
-  allocator().set_limit(2 * kMega);
+  allocator().set_limit(1024);
   for (int seed = 0; seed < kSeeds; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
-    Block a = allocator().allocate(kMega + kMega / 2, stream());
+    Block a = floats(stream(), 200);
     allocator().record_use(a, *reader);
     for (int i = 0; i < 5; ++i) fill(*reader, a, 1);
     release(a, stream());
-    const Block b = allocator().allocate(kMega + kMega / 2, stream());
+    const Block b = floats(stream(), 200);
     fill(stream(), b, 2);
     reader->synchronize();
     EXPECT_TRUE(all_equal(read(stream(), b), 2)) << "seed " << seed;
