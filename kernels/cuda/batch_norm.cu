@@ -16,7 +16,7 @@ struct NormaliseMap {
   T* out;
   const Affine<T>* affine;
 
-  __device__ Row row(int64_t channel) const { return affine[channel]; }
+  __device__ Row row(int64_t channel, int64_t) const { return affine[channel]; }
   __device__ T value(const Row& f, const T (&x)[1], int64_t, int64_t) const {
     return fma_fast(x[0] - f.centre, f.scale, f.offset);
   }
@@ -82,7 +82,7 @@ struct BatchGradMap {
   T* out;
   const Slope<T>* slope;
 
-  __device__ Row row(int64_t channel) const { return slope[channel]; }
+  __device__ Row row(int64_t channel, int64_t) const { return slope[channel]; }
   __device__ T value(const Row& f, const T (&v)[2], int64_t, int64_t) const {
     return fma_fast(f.of_g, v[0], fma_fast(f.of_x, v[1] - f.centre, f.constant));
   }

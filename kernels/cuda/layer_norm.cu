@@ -70,7 +70,7 @@ struct LayerNormMap {
   const T *weight, *bias;
   int64_t n;
 
-  __device__ Row row(int64_t line) const { return affine[line]; }
+  __device__ Row row(int64_t line, int64_t) const { return affine[line]; }
   __device__ T value(const Row& f, const T (&x)[1], int64_t element, int64_t line) const {
     return normalised(f, x[0], weight, bias, element - line * n);
   }
@@ -197,7 +197,7 @@ struct LayerGradMap {
   const T* weight;
   int64_t n;
 
-  __device__ Row row(int64_t line) const { return slopes[line]; }
+  __device__ Row row(int64_t line, int64_t) const { return slopes[line]; }
   __device__ T value(const Row& f, const T (&v)[2], int64_t element, int64_t line) const {
     return f(weight ? v[0] * weight[element - line * n] : v[0], v[1]);
   }

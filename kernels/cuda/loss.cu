@@ -134,7 +134,7 @@ struct CrossEntropyGradMap {
   using Element = T;
   struct Row {
     T shift, scale;
-    int64_t target;
+    int64_t target;  // the element, or -1
   };
   static constexpr int kInputs = 1;
   const T* in[1];
@@ -146,16 +146,17 @@ struct CrossEntropyGradMap {
   double divisor;
   ErrorSink sink;
 
-  __device__ Row row(int64_t line) const {
+  __device__ Row row(int64_t line, int64_t element) const {
     const T scale = none ? g[line] : static_cast<T>(static_cast<double>(g[0]) / divisor);
-    return {log_sum_exp[line], scale, target[line]};
+    const int64_t at = target[line];
+    const bool good = static_cast<uint64_t>(at) < static_cast<uint64_t>(classes);
+    if (!good && element == line * classes)
+      report_value_error(sink, ValueErrorKind::index_out_of_range, line, at, classes);
+    return {log_sum_exp[line], scale, good ? line * classes + at : -1};
   }
-  __device__ T value(const Row& row, const T (&x)[1], int64_t element, int64_t line) const {
-    const int64_t column = element - line * classes;
-    if (column == 0 && static_cast<uint64_t>(row.target) >= static_cast<uint64_t>(classes))
-      report_value_error(sink, ValueErrorKind::index_out_of_range, line, row.target, classes);
+  __device__ T value(const Row& row, const T (&x)[1], int64_t element, int64_t) const {
     const T e = exp_of(x[0] - row.shift) * row.scale;
-    return column == row.target ? e - row.scale : e;
+    return element == row.target ? e - row.scale : e;
   }
 };
 
@@ -196,7 +197,7 @@ struct MseGradMap {
   const T* g;
   double divisor;
 
-  __device__ Row row(int64_t) const {
+  __device__ Row row(int64_t, int64_t) const {
     return static_cast<T>(2 * static_cast<double>(g[0]) / divisor);
   }
   __device__ T value(const Row& factor, const T (&x)[2], int64_t, int64_t) const {

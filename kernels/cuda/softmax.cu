@@ -104,7 +104,7 @@ struct SoftmaxMap {
   const Line<T>* lines;
   int64_t log;
 
-  __device__ Row row(int64_t line) const { return lines[line]; }
+  __device__ Row row(int64_t line, int64_t) const { return lines[line]; }
   __device__ T value(const Row& f, const T (&x)[1], int64_t, int64_t) const {
     const T shifted = x[0] - f.top;
     return log ? shifted - f.rest : exp_of(shifted) * f.rest;
@@ -145,7 +145,7 @@ struct SoftmaxGradMap {
   const T* sums;
   int64_t log;
 
-  __device__ Row row(int64_t line) const { return sums[line]; }
+  __device__ Row row(int64_t line, int64_t) const { return sums[line]; }
   __device__ T value(const Row& sum, const T (&v)[2], int64_t, int64_t) const {
     return log ? v[0] - exp_of(v[1]) * sum : v[1] * (v[0] - sum);
   }

@@ -1,7 +1,7 @@
 // Elementwise passes whose function depends on the line an element lies on: a row, a channel, a
 // line along a middle dim. A Map is plain data and has: Element, kInputs, in[kInputs], out; Row,
-// what row(line) reads once per line; value(row, x, element, line), where x is one element of each
-// input.
+// what row(line, element) reads for the element or the pack that begins there; value(row, x,
+// element, line), where x is one element of each input.
 #pragma once
 
 #include "kernels/cuda/divisor.cuh"
@@ -27,7 +27,7 @@ __device__ inline typename Map::Element mapped_at(const Map& f, const LineMap& m
   typename Map::Element x[Map::kInputs];
   for (int i = 0; i < Map::kInputs; ++i) x[i] = f.in[i][element];
   const int64_t line = line_of(m, element);
-  return f.value(f.row(line), x, element, line);
+  return f.value(f.row(line, element), x, element, line);
 }
 
 template <class Map>
@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(kBlock) map_lines_kernel(const Map f, const Li
     Pack<T> in[Map::kInputs], out;
     for (int i = 0; i < Map::kInputs; ++i) in[i] = load_pack(f.in[i] + element);
     const int64_t line = line_of(m, element);
-    const typename Map::Row row = f.row(line);
+    const typename Map::Row row = f.row(line, element);
     for (int k = 0; k < kN; ++k) {
       T x[Map::kInputs];
       for (int i = 0; i < Map::kInputs; ++i) x[i] = in[i].at[k];
