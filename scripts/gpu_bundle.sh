@@ -48,17 +48,12 @@ for library in $(needs "$folder"/bin/* "$folder"/lib/*.so*); do
   esac
 done
 
-# OpenBLAS makes the CPU side faster and is not needed: it comes along where there is room.
+# OpenBLAS, which makes the CPU side faster, is large: gpu_check.sh unpacks it.
 size_kib() { du -skL "$@" | awk '{ sum += $1 } END { print sum }'; }
 openblas=$(sed -n 's/^TINYTORCH_OPENBLAS:[A-Z]*=//p' "$build/CMakeCache.txt")
 if [[ -f $openblas ]]; then
-  mapfile -t parts < <(echo "$openblas"; needs "$openblas" | grep -E 'gfortran|quadmath' || true)
-  if (($(size_kib "$folder") + $(size_kib "${parts[@]}") < limit_mib * 1024)); then
-    for part in "${parts[@]}"; do cp -L "$part" "$folder/lib/"; done
-    mv "$folder/lib/${openblas##*/}" "$folder/lib/libopenblas.so.0" 2>/dev/null || true
-  else
-    echo "OpenBLAS is left out: it would not fit into $limit_mib MiB"
-  fi
+  gzip -9c "$openblas" >"$folder/lib/libopenblas.so.0.gz"
+  for part in $(needs "$openblas" | grep -E 'gfortran|quadmath' || true); do cp -L "$part" "$folder/lib/"; done
 fi
 used=$(size_kib "$folder")
 echo "$folder: $((used / 1024)) MiB in $(find "$folder" -type f | wc -l) files; run $folder/gpu_check.sh there"
