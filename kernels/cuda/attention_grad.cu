@@ -49,7 +49,7 @@ struct GradTile : AttendTile<T, kRows, kWanted == Wanted::mean || kWanted == Wan
 };
 
 template <class T, int kRows, int kParts, Wanted kWanted>
-__global__ void __launch_bounds__(GradTile<T, kRows, kWanted>::kThreads)
+__global__ void __launch_bounds__(GradTile<T, kRows, kWanted>::kThreads, sizeof(T) == 4 ? 2 : 1)
     attention_grad_kernel(AttendCut cut, GradMatrices<T> m, const T* log_sum_exp, const T* mean,
                           T* out) {
   using Tile = GradTile<T, kRows, kWanted>;
@@ -71,7 +71,9 @@ __global__ void __launch_bounds__(GradTile<T, kRows, kWanted>::kThreads)
     Tile::weights(cut, row0, column0, x.count, y.count, log_sum_exp + queries, mean + queries, t,
                   w);
     if constexpr (kWanted == Wanted::mean) {
-      Tile::add(w, sums[0]);
+#pragma unroll
+      for (int i = 0; i < kAttendEach; ++i)
+        sums[0][i][0] += (w[i][0] + w[i][1]) + (w[i][2] + w[i][3]);
     } else {
       Tile::store_weights(w, shared[0]);
       Tile::weigh_all(z, z0, row0, column0, Tile::cuts(cut.causal, row0, column0), shared[0], sums);
@@ -81,8 +83,7 @@ __global__ void __launch_bounds__(GradTile<T, kRows, kWanted>::kThreads)
   for (int i = 0; i < kAttendEach; ++i) {
     const int64_t row = row0 + Tile::row() + i, at = block.matrix * x.count + row;
     if constexpr (kWanted == Wanted::mean) {
-      const T* const s = sums[0][i];
-      const T total = attend_reduce<SumOf>((s[0] + s[1]) + (s[2] + s[3]));
+      const T total = attend_reduce<SumOf>(sums[0][i][0]);
       if (row < x.count && Tile::column() == 0) out[at] = total;
     } else if (row < x.count) {
       Tile::write_row(sums, i, T(1), z0, z.width, out + at * z.width);

@@ -113,7 +113,7 @@ struct AttendTile {
       load_slice<kAttendColumns, kOtherLine>(y, column0, d0, ys);
       __syncthreads();
       AttendSums<T> part = {};
-#pragma unroll 8
+#pragma unroll 4
       for (int d = 0; d < kAttendSlice; ++d) {
         T u[kAttendEach], v[kAttendEach];
         load_packs(u, xs + d * kLine + row());
@@ -159,7 +159,7 @@ struct AttendTile {
   static __device__ void weigh(int64_t row0, int64_t column0, const Shared& shared,
                                AttendSums<T>& sums) {
     AttendSums<T> part = {};
-#pragma unroll 8
+#pragma unroll 4
     for (int c = 0; c < kAttendColumns; ++c) {
       T u[kAttendEach], v[kAttendEach];
       load_packs(u, shared.weights.at + c * kLine + row());

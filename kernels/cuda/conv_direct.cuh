@@ -40,7 +40,7 @@ __device__ inline void conv_column(const ConvProblem& p, const ConvPhase& f,
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 1)
     conv_column_kernel(ConvProblem p, ConvCut cut, const T* a, const T* b, const T* bias, T* out) {
   const ConvBlock block = conv_block(cut, p.groups);
   const ConvPhase& f = shared_phase(p, block.phase);

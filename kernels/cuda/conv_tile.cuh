@@ -19,6 +19,9 @@ inline constexpr int kConvWide = 4;      // columns of a thread
 template <class T, int kRows, int kTall, bool kAlongTerms>
 struct ConvTile {
   static constexpr int kThreads = kRows / kTall * kConvColumns / kConvWide;
+  // Blocks that a multiprocessor should hold, which bounds the registers of a thread.
+  static constexpr int kResident =
+      sizeof(T) == 8 ? 1 : (kRows == 16 || kTall == 8 ? 512 : 768) / kThreads;
   static constexpr int kRowStep = kThreads / kConvTerms;  // between a thread's elements of a
   static constexpr int kLoads = kConvColumns * kConvTerms / kThreads;  // of b
   static constexpr int kLineA = kRows + 4, kLineB = kConvColumns + 4;
@@ -156,7 +159,8 @@ struct ConvTile {
 
 // Splits of the terms leave partial results, cut.numel apart.
 template <class T, int kRows, int kTall, bool kAlongTerms>
-__global__ void __launch_bounds__(ConvTile<T, kRows, kTall, kAlongTerms>::kThreads)
+__global__ void __launch_bounds__(ConvTile<T, kRows, kTall, kAlongTerms>::kThreads,
+                                  ConvTile<T, kRows, kTall, kAlongTerms>::kResident)
     conv_tile_kernel(ConvProblem p, ConvCut cut, const T* a, const T* b, const T* bias, T* out) {
   using Tile = ConvTile<T, kRows, kTall, kAlongTerms>;
   TT_SHARED(typename Tile::Terms, terms, 2);
