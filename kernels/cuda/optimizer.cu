@@ -1,4 +1,4 @@
-// The rows sgd_step and adam_step: one launch for all tensors of a group (72 a launch, if there are
+// The rows sgd_step and adam_step: one launch for all tensors of a group (71 a launch, if there are
 // more), which come as an argument by value. Numbers that change between steps are read from
 // `hyper` in device memory. They are computed in double and then rounded to the parameters' dtype.
 // The counter of steps is written by a launch of its own where other blocks read it, and by the
@@ -12,7 +12,7 @@
 namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
-constexpr int kMostTensors = 72;     // of a launch: its arguments are at most 4 KB
+constexpr int kMostTensors = 71;     // of a launch: its arguments are at most 4 KB
 constexpr int kStates = 4;           // parameter, gradient and up to two vectors of state
 constexpr int64_t kAlone = 1024;     // elements of a group that one block works on
 constexpr int64_t kLarge = 1 << 20;  // elements of a group whose blocks get larger chunks

@@ -49,11 +49,11 @@ template <class I>
 struct PoolShape {
   PoolAxis<I> y, x;
   int64_t outputs;
-  bool whole;  // divide by the full window, padding included
+  int64_t whole;  // not 0: divide by the full window, padding included
 
   // What the sum of a window is divided by.
   __device__ int64_t divisor(I oy, I ox) const {
-    if (whole) return static_cast<int64_t>(y.kernel) * x.kernel;
+    if (whole != 0) return static_cast<int64_t>(y.kernel) * x.kernel;
     const int64_t n = static_cast<int64_t>(y.taps(oy)) * x.taps(ox);
     return n > 0 ? n : 1;
   }

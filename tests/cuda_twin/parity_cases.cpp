@@ -215,6 +215,24 @@ Results optimizers(Inputs& in, int64_t n) {
   return all;
 }
 
+// More tensors than one launch takes, and at n = 1025 one of more than a million elements.
+Results large_groups(Inputs& in, int64_t n) {
+  Results parameters;
+  for (int i = 0; i < 75; ++i) parameters.push_back(in.leaf({std::min<int64_t>(n, 33)}));
+  if (n == 1025) parameters.push_back(in.leaf({n * n}));
+  for (Tensor& p : parameters) p.set_grad(in.normal(p.shape()));
+  Adam adam(parameters, AdamOptions{.learning_rate = 0.1});
+  SGD sgd(parameters, SgdOptions{.learning_rate = 0.1, .momentum = 0.9});
+  adam.step();
+  sgd.step();
+  sgd.step();
+  Results all;
+  for (const Tensor& p : parameters) all.push_back(p.detach());
+  for (const auto& [name, value] : adam.state_dict()) all.push_back(value);
+  for (const auto& [name, value] : sgd.state_dict()) all.push_back(value);
+  return all;
+}
+
 // ---- random numbers
 
 Results draws(Inputs& in, int64_t n) {
@@ -247,6 +265,7 @@ const std::vector<ParityCase>& parity_cases() {
       {"products", products, 32},
       {"attentions", attentions, 64},
       {"optimizers", optimizers, 32},
+      {"large_groups", large_groups, 32},
       {"draws", draws, 0},
   };
   return cases;
