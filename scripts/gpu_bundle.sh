@@ -29,7 +29,7 @@ put() {  # put FOLDER FILE...: stripped copies of what is there, links followed
     [[ ! -f $file ]] || strip --strip-unneeded -o "$to/${file##*/}" "$(readlink -f "$file")"
   done
 }
-put "$folder/lib" "$build"/lib/libtinytorch.so.*.*[0-9] "$build"/lib/libtinytorch_{cuda,cudatwin}.so
+put "$folder/lib" "$build"/lib/libtinytorch.so.*.*[0-9] "$build"/lib/libtinytorch_{cuda,cudatwin,late}.so  # late: test_lifetime names it
 rm -f "$folder"/lib/libtinytorch.so.*.*.*  # programs ask for major.minor
 # The programs that gpu_check.sh names.
 while read -r program; do
