@@ -11,6 +11,7 @@ It reads the machine code itself (of sm_90), so that it needs neither cuobjdump 
 import collections
 import csv
 import io
+import os
 import re
 import struct
 import subprocess
@@ -151,6 +152,8 @@ def rows(library):
 
 
 def read_table(path):
+    if not os.path.exists(path):
+        return {}, ""
     with open(path, encoding="utf-8") as f:
         text = f.read()
     compiler = re.search(r"nvcc (\S+)", text)
@@ -193,7 +196,7 @@ def main():
         problems += [f"{name}: {c} is {table[name][c]}, the table says {wanted[name][c]}"
                      for name in table.keys() & wanted.keys() for c in COLUMNS if table[name][c] != wanted[name][c]]
     else:
-        print(f"the table is of nvcc {wanted_compiler}: only stacks and local memory are compared")
+        print(f"{path} is of nvcc {wanted_compiler or '(there is no table)'}: only stacks and local memory are compared")
     print("\n".join(sorted(set(problems))))
     if problems:
         print(f"{len(problems)} differences. If they are meant: scripts/kernel_budgets.py {library} {path} --update, and look at the diff")
