@@ -18,8 +18,10 @@ constexpr size_t kAlign = 256;
 constexpr size_t kMostPoisoned = size_t{256} << 20;
 constexpr size_t kMostResting = size_t{256} << 20;
 constexpr size_t kRest = 4;  // later releases before an address may come again
-// High halves of addresses that are unlikely as halves of two sizes in one argument.
-constexpr uintptr_t kNames = uintptr_t{0x5a5b} << 32, kNamesApart = uintptr_t{0x100} << 32;
+// Where addresses start. An argument of 32 bits beside four bytes of padding, which may hold the
+// high half of an old pointer, must not look like an address: low halves are above all likely sizes
+// and below all likely floats.
+constexpr uintptr_t kNames = 0x7e9b10000000, kNamesApart = uintptr_t{16} << 32;
 
 size_t round_up(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
@@ -46,6 +48,7 @@ void* DeviceMemory::allocate(size_t bytes) {
   if (!at) return nullptr;
   poison(arena_.real(at), rounded + kRedZone);
   live_[at] = bytes;
+  end_ = std::max<const char*>(end_, at + rounded);
   used_ += rounded;
   return at;
 }

@@ -36,6 +36,7 @@ inline void overrun_kernel(float* a, int n) {
 template <class... P, size_t... I>
 Status launch_one(StreamHandle stream, const char* op, const void* kernel, std::tuple<P...>& values,
                   std::index_sequence<I...>) {
+  (cuda::detail::clear_padding(std::get<I>(values)), ...);
   void* pointers[] = {&std::get<I>(values)..., nullptr};
   const size_t sizes[] = {sizeof(P)..., 0};
   const auto invoke = [](const void* f, void* const* a) {

@@ -41,6 +41,7 @@ class DeviceMemory {
   size_t bytes_of(const void* data) const;  // of the live allocation that starts there, or 0
 
   bool contains(const void* p) const { return arena_.contains(p); }
+  bool ever_given(const void* p) const { return static_cast<const char*>(p) < end_; }
   // The bytes behind [p, p + bytes), or null where they do not lie in one live allocation. The
   // place behind the last byte may be named.
   char* real(const void* p, size_t bytes) const;
@@ -59,7 +60,8 @@ class DeviceMemory {
 
   size_t capacity_, used_ = 0;
   late::Arena arena_;
-  Live live_;  // start -> bytes asked for
+  Live live_;                  // start -> bytes asked for
+  const char* end_ = nullptr;  // of the highest allocation there ever was
   // Released addresses rest for a while, so that a late use of one meets no newer allocation.
   std::deque<std::pair<char*, size_t>> resting_;
   size_t rests_ = 0;

@@ -127,7 +127,8 @@ class Launch final : public Work {
   std::string bad_;                 // what was wrong with them at the call
 };
 
-// Replaces every device address by the real one; says what is wrong with one that has none.
+// Replaces every device address by the real one; says what is wrong with one that has none. What
+// lies beyond all memory ever given out is taken for a number.
 std::string Launch::translate(std::vector<Slot>& slots) {
   named_.clear();
   for (int i = 0; i < call_.count; ++i)
@@ -137,7 +138,7 @@ std::string Launch::translate(std::vector<Slot>& slots) {
       void* p;
       std::memcpy(&p, word, sizeof p);
       TwinDevice* holder = device_of(p);
-      if (!holder) continue;
+      if (!holder || !holder->memory.ever_given(p)) continue;
       char* real = holder == &device ? holder->memory.real(p, 0) : nullptr;
       if (!real) {
         ++state().counters.bad_addresses;
