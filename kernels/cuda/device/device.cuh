@@ -148,11 +148,11 @@ __device__ inline void report_value_error(const ErrorSink& sink, ValueErrorKind 
       w->limit = limit;
       w->kind = static_cast<uint32_t>(kind);
     }
+    *sink.flag = 1;
     __threadfence();
     atomicExch(&word->lock, 0u);
     done = true;
   }
-  *sink.flag = 1;
 }
 
 }  // namespace tinytorch::TT_KERNEL_NS

@@ -20,7 +20,7 @@ constexpr int kIdleRounds = 16;
 // The end of every thread of a launch comes before what the launching thread does then. Not one of
 // the block's tags: between blocks there is no order.
 char end_tag;
-constexpr int kStartTag = 2;
+char start_tag;  // and what it did before comes before all of them
 
 uint3 block_index(uint64_t n, const dim3& extents) {
   return {static_cast<unsigned>(n % extents.x), static_cast<unsigned>(n / extents.x % extents.y),
@@ -75,7 +75,7 @@ void Block::run(uint64_t number) {
       last_atomic_[t] = nullptr;
       own_fiber(t);  // made here: a fiber knows what its maker did
     }
-    release_tag(shared_.tag(kStartTag));
+    release_tag(&start_tag);
   }
   const int first = pick();
   start_thread(first, take_fiber(first));
@@ -89,13 +89,17 @@ void Block::run(uint64_t number) {
   }
 }
 
-// The fibers of a block that stopped are forgotten where they stand.
+// The fibers of a block that stopped are forgotten where they stand: those of threads that have not
+// exited, and the one that found the fault.
 void Block::abandon() {
-  end_grid();
   stopped_ = false;
-  for (Fiber& f : fibers_)
-    if (f.stack != nullptr) abandon_fiber(f);
-  made_ = free_count_ = 0;
+  for (int t = 0; t < threads_; ++t) {
+    const Warp& warp = warp_of(t);
+    if (t != current_ && !(warp.started & ~warp.exited & bit_of(t))) continue;
+    restart_fiber(*fiber_of_[t], &Block::body, &end_tag);
+    if (!TT_TWIN_TSAN) free_[free_count_++] = fiber_of_[t];
+  }
+  end_grid();
   if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
   throw KernelFault(std::exchange(fault_, {}));
 }
@@ -127,7 +131,7 @@ void Block::threads_of_fiber() {
   Fiber& mine = *fiber_of_[current_];
   arrived_in_fiber(mine);
   for (;;) {
-    acquire_tag(shared_.tag(kStartTag));
+    acquire_tag(&start_tag);
     run_thread();
     finish_thread();
     if (!stack_rule_kept(mine)) fault("used more than 32 KB of stack");

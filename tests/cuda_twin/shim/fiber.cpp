@@ -1,5 +1,5 @@
 // Fibers: stacks in one mapping with a guard page below each, the switch, and what sanitizers need
-// to know. A fiber that is abandoned unwinds nothing: kernels own nothing.
+// to know. A fiber that starts anew unwinds nothing: kernels own nothing.
 #include "tests/cuda_twin/shim/fiber.h"
 
 #include <cstdint>
@@ -118,6 +118,13 @@ void drop_context(Fiber&) {}
 
 }  // namespace
 
+namespace {
+void set_marks(Fiber& f) {
+  if constexpr (kStackRule != 0)
+    for (int i = 0; i < kMarks; ++i) marks_of(f)[i] = kMark;
+}
+}  // namespace
+
 void adopt_thread(Fiber& f) {
 #if defined(__SANITIZE_ADDRESS__)
   pthread_attr_t attributes;
@@ -137,36 +144,31 @@ void adopt_thread(Fiber& f) {
 void make_fiber(Fiber& f, int slot, void (*body)()) {
   f.stack = stack_of(slot);
   f.stack_bytes = kStackBytes;
-  f.frames = nullptr;
-#if TT_TWIN_TSAN
-  // A new mapping: what a former thread did on this stack is no race with the new one.
-  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-  if (mmap(f.stack, kStackBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0) == MAP_FAILED)
-    throw std::bad_alloc();
-  f.thread = __tsan_create_fiber(0);
-#else
   if (mprotect(f.stack, kStackBytes, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+#if TT_TWIN_TSAN
+  f.thread = __tsan_create_fiber(0);
 #endif
-  if constexpr (kStackRule != 0)
-    for (int i = 0; i < kMarks; ++i) marks_of(f)[i] = kMark;
+  set_marks(f);
   prepare(f, body);
 }
 
-void abandon_fiber(Fiber& f) {
+void restart_fiber(Fiber& f, void (*body)(), [[maybe_unused]] void* tag) {
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(f.stack, f.stack_bytes);
 #endif
 #if TT_TWIN_TSAN
-  // It must end outside of every Quiet, and only it can leave them.
+  // Only the fiber itself can leave its Quiets and say that what it did is over.
   void* const mine = __tsan_get_current_fiber();
-  const int depth = f.quiet;
+  const int depth = std::exchange(f.quiet, 0);
   __tsan_switch_to_fiber(f.thread, __tsan_switch_to_fiber_no_sync);
   for (int i = 0; i < depth; ++i) stop_ignoring();
+  release_tag(tag);
   __tsan_switch_to_fiber(mine, __tsan_switch_to_fiber_no_sync);
-  __tsan_destroy_fiber(f.thread);
 #endif
+  f.frames = nullptr;
   drop_context(f);
-  f = {};
+  set_marks(f);
+  prepare(f, body);
 }
 
 void switch_fiber(Fiber& from, Fiber& to) {

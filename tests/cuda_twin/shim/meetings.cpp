@@ -14,7 +14,7 @@ namespace {
 
 // A thread whose atomics of one place changed nothing so often in one turn seems to wait for
 // another thread.
-constexpr int kIdleAtomics = 1 << 12;
+constexpr int kIdleAtomics = TT_TWIN_TSAN ? 1 << 8 : 1 << 12;
 constexpr int kFirstWarpTag = 8;  // the barriers' are 0 and 1
 
 // Shuffles are not combined.

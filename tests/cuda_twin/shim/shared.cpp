@@ -17,7 +17,7 @@ namespace tinytorch::twin {
 
 namespace {
 
-constexpr size_t kArena = size_t{512} << 10;
+constexpr size_t kArena = size_t{320} << 10;
 constexpr int kPoison = 0xff;
 // A NaN as f32, f64, bf16 and f16, and neither the poison nor a NaN that arithmetic makes.
 constexpr unsigned char kZonePattern[4] = {0xff, 0xff, 0xf5, 0xff};
@@ -44,7 +44,7 @@ bool SharedMemory::zone_broken(size_t at, size_t bytes) const {
 }
 
 void SharedMemory::start_block(size_t dynamic_bytes) {
-  if (TT_TWIN_TSAN) {  // forgets the accesses and barriers of other blocks
+  if (TT_TWIN_TSAN && in_use_) {  // forgets the accesses and barriers of other blocks
     munmap(base_, kArena);
     base_ = static_cast<char*>(map_arena());
   }
@@ -52,7 +52,7 @@ void SharedMemory::start_block(size_t dynamic_bytes) {
   count_ = 0;
   static_bytes_ = 0;
   end_ = kDynamicAt;
-  in_use_ = dynamic_bytes != 0;
+  in_use_ = has_zones_ = dynamic_bytes != 0;
   if (!in_use_) return;
   ASAN_UNPOISON_MEMORY_REGION(base_, kArena);
   std::memset(base_ + kDynamicAt, kPoison, dynamic_bytes);
@@ -78,8 +78,8 @@ std::string SharedMemory::add(const void* key, size_t bytes, size_t alignment, c
            "' and " + std::to_string(dynamic_bytes_) + " dynamic, the limit is " +
            std::to_string(kSharedLimit);
   if (count_ == kMostArrays) return "more than 64 shared arrays";
-  if (!in_use_) {
-    in_use_ = true;
+  if (!has_zones_) {
+    in_use_ = has_zones_ = true;
     ASAN_UNPOISON_MEMORY_REGION(base_, kArena);
     zone(end_ - kZone, kZone);
   }
@@ -95,8 +95,7 @@ std::string SharedMemory::add(const void* key, size_t bytes, size_t alignment, c
 }
 
 std::string SharedMemory::end_block() {
-  if (!in_use_) return {};
-  in_use_ = false;
+  if (!has_zones_) return {};
   ASAN_UNPOISON_MEMORY_REGION(base_, kArena);
   size_t at = kDynamicAt - kZone;
   const auto broken_behind = [&](size_t begin, size_t bytes) {

@@ -26,8 +26,11 @@ class SharedMemory {
   std::string end_block();
 
   // For ThreadSanitizer: addresses that stand for a barrier of this block; new in each block.
-  static constexpr int kTags = 4096;
-  void* tag(int i) const { return base_ + i * 8; }
+  static constexpr int kTags = 1024;
+  void* tag(int i) {
+    in_use_ = true;
+    return base_ + i * 8;
+  }
 
  private:
   static constexpr size_t kZone = 64;
@@ -44,7 +47,7 @@ class SharedMemory {
 
   char* base_;
   size_t dynamic_bytes_ = 0, end_ = 0, static_bytes_ = 0;
-  bool in_use_ = false;
+  bool in_use_ = false, has_zones_ = false;
   int count_ = 0;
   Array arrays_[kMostArrays];
 };
