@@ -50,8 +50,9 @@ class DeviceAllocator final : public Allocator {
   Chunk* find_passed(Pool& pool, size_t given, bool small) noexcept;
   // segments.cpp:
   Chunk& take_from_system(Pool& by, size_t given, size_t asked);
-  bool add_segment(Pool& by, size_t given);
-  bool try_segment(Pool& by, size_t bytes, bool small);
+  // A free chunk of a new segment; null: no room.
+  Chunk* add_segment(Pool& by, size_t given);
+  Chunk* try_segment(Pool& by, size_t bytes, bool small);
   rt::Status release_free(size_t keep) noexcept;
   [[noreturn]] void throw_out_of_memory(size_t asked);
   // pending.cpp:

@@ -45,39 +45,43 @@ bool is_free(const Segment& segment) {
 // A chunk that was not in a pool: of a new segment, or of what had to be waited for. Frees the
 // caches and tries once more before it throws.
 Chunk& DeviceAllocator::take_from_system(Pool& by, size_t given, size_t asked) {
-  bool found = add_segment(by, given);
+  Chunk* found = add_segment(by, given);
   if (!found) {
     poll(Effort::wait);
-    if (Chunk* waited_for = find_free(by, given)) return *waited_for;
+    found = find_free(by, given);
+  }
+  if (!found) {
     release_free(0);
     found = add_segment(by, given);
   }
   if (!found) throw_out_of_memory(asked);
   chunks_.prepare();
-  return *find_free(by, given);
+  return *found;
 }
 
 // Less than a whole segment will do if there is not room for more.
-bool DeviceAllocator::add_segment(Pool& by, size_t given) {
+Chunk* DeviceAllocator::add_segment(Pool& by, size_t given) {
   const size_t whole = segment_for(given);
   const bool small = given <= kSmallRequest;
-  return try_segment(by, whole, small) || (whole > given && try_segment(by, given, small));
+  Chunk* chunk = try_segment(by, whole, small);
+  return chunk || whole == given ? chunk : try_segment(by, given, small);
 }
 
-bool DeviceAllocator::try_segment(Pool& by, size_t bytes, bool small) {
-  if (limit_ != 0 && static_cast<size_t>(stats_.reserved) + bytes > limit_) return false;
+Chunk* DeviceAllocator::try_segment(Pool& by, size_t bytes, bool small) {
+  if (limit_ != 0 && static_cast<size_t>(stats_.reserved) + bytes > limit_) return nullptr;
   chunks_.prepare();
   void* data = nullptr;
   gpu_.health().require("alloc");
   const rt::Status status = rt::allocate(&data, bytes);
-  if (status == rt::kOutOfMemory) return false;
+  if (status == rt::kOutOfMemory) return nullptr;
   gpu_.health().check(status, TT_CUDA_SITE("alloc", rt::allocate(&data, bytes)));
-  chunks_.put(chunks_.add(static_cast<char*>(data), bytes, small, by));
+  Chunk& chunk = chunks_.add(static_cast<char*>(data), bytes, small, by);
+  chunks_.put(chunk);
   ++stats_.raw_allocs;
   stats_.reserved += static_cast<int64_t>(bytes);
   stats_.peak_reserved = std::max(stats_.peak_reserved, stats_.reserved);
   emit_raw(EventKind::raw_alloc, gpu_.label(), data, bytes);
-  return true;
+  return &chunk;
 }
 
 // Releasing waits for the device, so what was freed in the order of a stream may go, too. A segment
