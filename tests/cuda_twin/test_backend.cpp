@@ -178,6 +178,33 @@ TEST_F(CudaBackend, DevicesWaitForEachOther) {
   }
 }
 
+// Operands of 10 bits, only where asked for and only in f32; a captured product keeps its
+// precision.
+TEST_F(CudaBackend, Tf32IsUsedOnRequest) {
+  const Device device("cudatwin");
+  const DeviceGuard guard(device);
+  // 1 + 2^-12 is a number of f32 and rounds to 1 in TF32. Large enough not to be a small product.
+  const int64_t n = 128;
+  const Tensor a = full({n, n}, 1 + 0x1p-12), b = ones({n, n});
+  const auto first = [&](const Tensor& x, const Tensor& y) {
+    return matmul(x, y).to_vector<double>()[0];
+  };
+  const double exact = n * (1 + 0x1p-12);
+  EXPECT_EQ(matmul_precision(), MatmulPrecision::f32);
+  EXPECT_EQ(first(a, b), exact);
+  set_matmul_precision(MatmulPrecision::tf32);
+  EXPECT_EQ(matmul_precision(), MatmulPrecision::tf32);
+  EXPECT_EQ(first(a, b), n);
+  EXPECT_EQ(first(a.to(Dtype::f64), b.to(Dtype::f64)), exact);
+  EXPECT_EQ(first(a.cpu(), b.cpu()), exact) << "the CPU has no faster form";
+  Tensor out;
+  Graph graph = capture(device, [&] { out = matmul(a, b); });
+  set_matmul_precision(MatmulPrecision::f32);
+  EXPECT_EQ(first(a, b), exact);
+  graph.replay();
+  EXPECT_EQ(out.to_vector<double>()[0], n);
+}
+
 TEST_F(CudaBackend, TensorsMoveBetweenDevices) {
   const Tensor a = tensor({1, 2, 3}, {}, {.device = Device("cudatwin:0")});
   const Tensor b = a.to(Device("cudatwin:1"));

@@ -1,10 +1,12 @@
 // Matrix products of the simulated runtime. Chains of 8 terms are summed in the operands' type in
 // registers; the chains in double (f32) or with compensation (f64), so that the error stays below 8
-// eps sum|terms| for any k. TF32 is not simulated: asking for it changes nothing.
+// eps sum|terms| for any k. TF32 rounds the operands; what a tensor core does to the sums besides
+// is not simulated.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "tests/cuda_twin/runtime/twin.h"
@@ -130,14 +132,38 @@ void multiply(const cuda::GemmDesc& d, const Matrix<T>& a, const Matrix<T>& b, T
     }
 }
 
+// TensorFloat-32: the nearest number with 10 bits of mantissa, ties to even.
+float tf32_of(float x) {
+  if (!std::isfinite(x)) return x;
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  bits = (bits + 0xfffu + (bits >> 13 & 1u)) & ~0x1fffu;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+std::vector<float> in_tf32(const Matrix<float>& a, int64_t rows, int64_t columns) {
+  std::vector<float> out;
+  out.reserve(static_cast<size_t>(rows * columns));
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < columns; ++j) out.push_back(tf32_of(a.data[i * a.row + j * a.column]));
+  return out;
+}
+
 template <class T>
-void run_product(const cuda::GemmDesc& d) {
+void run_product(const cuda::GemmDesc& d, bool tf32) {
   for (int64_t i = 0; i < d.batch; ++i) {
     const Matrix<T> a{static_cast<const T*>(d.a) + i * d.stride_a, d.ta ? 1 : d.lda,
                       d.ta ? d.lda : 1};
     const Matrix<T> b{static_cast<const T*>(d.b) + i * d.stride_b, d.tb ? 1 : d.ldb,
                       d.tb ? d.ldb : 1};
     T* c = static_cast<T*>(d.c) + i * d.stride_c;
+    if constexpr (std::is_same_v<T, float>) {
+      if (tf32) {
+        const std::vector<float> x = in_tf32(a, d.m, d.k), y = in_tf32(b, d.k, d.n);
+        multiply<float>(d, {x.data(), d.k, 1}, {y.data(), d.n, 1}, c);
+        continue;
+      }
+    }
     multiply(d, a, b, c);
   }
 }
@@ -150,8 +176,13 @@ size_t bytes_of(const cuda::GemmDesc& d, int64_t rows, int64_t columns, int64_t 
 
 class Product final : public Work {
  public:
-  Product(TwinDevice& device, const cuda::GemmDesc& desc, void* workspace, size_t workspace_bytes)
-      : Work(device), desc_(desc), workspace_(workspace), workspace_bytes_(workspace_bytes) {
+  Product(TwinDevice& device, const cuda::GemmDesc& desc, bool tf32, void* workspace,
+          size_t workspace_bytes)
+      : Work(device),
+        desc_(desc),
+        tf32_(tf32),
+        workspace_(workspace),
+        workspace_bytes_(workspace_bytes) {
     cuda::GemmDesc probe = desc;
     bad_ = translate(probe);
   }
@@ -160,7 +191,7 @@ class Product final : public Work {
     const std::string bad = bad_.empty() ? translate(d) : bad_;
     if (!bad.empty()) return device.lose(kIllegalAddress, bad);
     scribble();
-    d.dtype == Dtype::f64 ? run_product<double>(d) : run_product<float>(d);
+    d.dtype == Dtype::f64 ? run_product<double>(d, false) : run_product<float>(d, tf32_);
   }
   void count(TinytorchTwinCounters& c) const override { ++c.gemms; }
 
@@ -194,6 +225,7 @@ class Product final : public Work {
   }
 
   cuda::GemmDesc desc_;
+  bool tf32_;
   void* workspace_;
   size_t workspace_bytes_;
   std::string bad_;
@@ -216,8 +248,8 @@ namespace tinytorch::cuda::rt {
 
 using namespace twin;
 
-Status gemm(const GemmDesc& desc, bool /*tf32*/, void* workspace, size_t workspace_bytes,
-            int device, StreamHandle handle, const char** message) {
+Status gemm(const GemmDesc& desc, bool tf32, void* workspace, size_t workspace_bytes, int device,
+            StreamHandle handle, const char** message) {
   Call call("gemm");
   *message = nullptr;
   TwinStream* stream = call.failed() ? nullptr : call.stream(handle);
@@ -231,7 +263,7 @@ Status gemm(const GemmDesc& desc, bool /*tf32*/, void* workspace, size_t workspa
     *message = wrong;
     return refuse(kInvalidValue, std::string("gemm: ") + wrong);
   }
-  give(*stream, std::make_unique<Product>(stream->device, desc, workspace, workspace_bytes));
+  give(*stream, std::make_unique<Product>(stream->device, desc, tf32, workspace, workspace_bytes));
   return kSuccess;
 }
 
