@@ -44,6 +44,19 @@ TEST(Optimizer, WrongArgumentsAreErrors) {
 }
 
 // What a step writes must be dense and on one device.
+// Not a NaN out of nothing: infinity times 0 is none of the formula's terms.
+TEST(Optimizer, AnInfiniteGradientGivesAnInfiniteStep) {
+  for (const char* device : {"cpu", "reference", "cudatwin"}) {
+    const DeviceGuard guard{Device(device)};
+    Tensor p = parameter({1, 2});
+    SGD optimizer({p}, {.learning_rate = 0.1, .momentum = 0.5});
+    step_with(optimizer, p, {1, 1});
+    step_with(optimizer, p, {INFINITY, 1});
+    EXPECT_EQ(p.to_vector<float>()[0], -INFINITY) << device;
+    EXPECT_FLOAT_EQ(p.to_vector<float>()[1], 1.75F) << device;
+  }
+}
+
 TEST(Optimizer, StepsCheckTheirLists) {
   const Tensor p = ones({2, 3}), g = ones({2, 3}),
                hyper = zeros({kHyperCount}, {.dtype = Dtype::f64});

@@ -51,8 +51,7 @@ template <class T>
   const T rate = f.rate, scale = f.gradient_scale, decay = f.weight_decay;
   const T momentum = f.momentum, new_part = f.first ? T(1) : f.new_part,
           old_part = f.first ? T(0) : momentum;
-  // Step direction: the new momentum, or with Nesterov's form the gradient plus momentum times it.
-  const T of_gradient = f.nesterov ? T(1) : T(0), of_momentum = f.nesterov ? momentum : T(1);
+  const bool nesterov = f.nesterov;
   if (f.first) {
     for (int64_t i = 0; i < n; ++i) m[i] = T(0);  // may hold anything
   }
@@ -61,7 +60,7 @@ template <class T>
     const T gradient = g[i] * scale + decay * p[i];
     const T v = old_part * m[i] + new_part * gradient;
     m[i] = v;
-    p[i] -= rate * (of_gradient * gradient + of_momentum * v);
+    p[i] -= rate * (nesterov ? gradient + momentum * v : v);
   }
 }
 
