@@ -66,7 +66,8 @@ std::string CudaBackend::details() const {
             std::to_string(about.total_bytes >> 20) + " MiB\n";
   }
   const std::string failure = matmul_library_failure();
-  return text + "matrix products: " + (failure.empty() ? "cuBLASLt found" : failure) + "\n";
+  const char* const found = rt::simulated() ? "simulated" : "cuBLASLt";
+  return text + "matrix products: " + (failure.empty() ? found : failure) + "\n";
 }
 
 // ---- what may be missing
