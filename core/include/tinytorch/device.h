@@ -95,8 +95,8 @@ TT_API void wait_stream(Stream& waiting, Stream& first);
 // cgroup quota leave.
 TT_API void set_num_threads(int n);
 TT_API int num_threads();
-// Of products of f32 matrices (matmul, linear, attention, convolution as products) on every device
-// from now on; the default is f32. A device without a faster form computes in f32 anyway. A
+// Of products of f32 matrices (matmul, linear, the convolutions that are plain products) on every
+// device from now on; the default is f32. A device without a faster form computes in f32 anyway. A
 // captured step keeps the precision with which it was captured.
 TT_API void set_matmul_precision(MatmulPrecision precision);
 TT_API MatmulPrecision matmul_precision() noexcept;
