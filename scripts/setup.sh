@@ -15,6 +15,7 @@ install_packages \
   "nlohmann-json3-dev=headers of model files" \
   "libopenblas0-serial=matrix products, opened at run time" \
   "libgtest-dev=tests" \
+  "libgmock-dev=matchers of the tests" \
   "python3=checks of the source tree"
 
 if [[ ! -f build/build.ninja ]]; then
