@@ -49,7 +49,6 @@ void Block::start_grid(const cuda::KernelCall& call, const GridOptions& options)
     for (unsigned y = 0; y < call.block.y; ++y)
       for (unsigned x = 0; x < call.block.x; ++x) *index++ = {x, y, z};
   for (int w = 0; w < warp_count_; ++w) warps_[w].exist = lowest_lanes(threads_ - w * kWarpLanes);
-  launcher_ = {};
   adopt_thread(launcher_);
 }
 
@@ -89,17 +88,15 @@ void Block::run(uint64_t number) {
   }
 }
 
-// The fibers of a block that stopped are forgotten where they stand: those of threads that have not
-// exited, and the one that found the fault.
+// Every thread that waits goes on once more, to unwind its stack.
 void Block::abandon() {
-  stopped_ = false;
   for (int t = 0; t < threads_; ++t) {
-    const Warp& warp = warp_of(t);
-    if (t != current_ && !(warp.started & ~warp.exited & bit_of(t))) continue;
-    restart_fiber(*fiber_of_[t], &Block::body, &end_tag);
-    if (!TT_TWIN_TSAN) free_[free_count_++] = fiber_of_[t];
+    if (!(warp_of(t).started & ~warp_of(t).exited & bit_of(t))) continue;
+    set_current(t);
+    switch_fiber(launcher_, *fiber_of_[t]);
   }
   end_grid();
+  stopped_ = false;
   if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
   throw KernelFault(std::exchange(fault_, {}));
 }
@@ -131,11 +128,7 @@ void Block::threads_of_fiber() {
   Fiber& mine = *fiber_of_[current_];
   arrived_in_fiber(mine);
   for (;;) {
-    acquire_tag(&start_tag);
-    run_thread();
-    finish_thread();
-    if (!stack_rule_kept(mine)) fault("used more than 32 KB of stack");
-    const int next = exited_ == threads_ ? -1 : pick();
+    const int next = run_thread();
     if (!TT_TWIN_TSAN) {
       if (next >= 0 && !(warp_of(next).started & bit_of(next))) {
         start_thread(next, &mine);
@@ -151,28 +144,41 @@ void Block::threads_of_fiber() {
   }
 }
 
+// Runs it to its end; the thread to run next, or -1 if the launcher is. No exception leaves a
+// fiber: the launcher throws the kernel's again.
+int Block::run_thread() {
+  int next = -1;
+  try {
+    acquire_tag(&start_tag);
+    {
+      Loud loud;
+      call_->invoke(call_->function, call_->arguments);
+    }
+    finish_thread();
+    if (exited_ < threads_) next = pick();
+  } catch (const Stopped&) {
+    finish_thread();
+  } catch (...) {
+    thrown_ = std::current_exception();
+    stopped_ = true;
+    finish_thread();
+  }
+  release_tag(&end_tag);
+  return next;
+}
+
 void Block::start_thread(int thread, Fiber* fiber) {
   warp_of(thread).started |= bit_of(thread);
   fiber_of_[thread] = fiber;
   set_current(thread);
 }
 
-// Back on the launching thread's stack an exception of the kernel is thrown again.
-void Block::run_thread() {
-  try {
-    Loud loud;
-    call_->invoke(call_->function, call_->arguments);
-  } catch (...) {
-    thrown_ = std::current_exception();
-  }
-  release_tag(&end_tag);
-  if (thrown_) stop({});
-}
-
 void Block::finish_thread() {
+  if (warp_of(current_).exited & bit_of(current_)) return;  // it found the fault after its end
   warp_of(current_).exited |= bit_of(current_);
   ++exited_;
   idle_rounds_ = 0;
+  if (!stopped_ && !stack_rule_kept(*fiber_of_[current_])) fault("used more than 32 KB of stack");
 }
 
 void Block::set_current(int thread) {
@@ -195,9 +201,10 @@ void Block::wait() {
   const int next = pick();
   if (next == current_) {
     idle_atomics_ = 0;
-  } else {
-    go_to(next);
+    return;
   }
+  go_to(next);
+  if (stopped_) throw Stopped{};
 }
 
 void* Block::shared_array(const void* key, size_t bytes, size_t alignment, const char* name,

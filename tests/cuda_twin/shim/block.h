@@ -24,6 +24,9 @@ struct Lane {  // what it waits in, and the outcome
   uint64_t value, result;
 };
 
+// Thrown on every fiber of a block with a fault, to unwind it.
+struct Stopped {};
+
 struct Warp {
   // Sets of lanes. One that has not exited is in one of the first four, or runs.
   unsigned ready, in_operation, in_barrier, spinning;
@@ -57,7 +60,7 @@ class Block {
   // block.cpp
   static void body();
   void threads_of_fiber();
-  void run_thread();
+  int run_thread();
   void start_thread(int thread, Fiber*);
   void finish_thread();
   Fiber* take_fiber(int thread);

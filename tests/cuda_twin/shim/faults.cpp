@@ -100,12 +100,10 @@ std::string Block::why_barrier_waits() const {
 
 void Block::fault_of(int thread, const std::string& what) { stop(describe(thread) + ": " + what); }
 
-// To the launching thread's stack, for good.
 void Block::stop(std::string text) {
   fault_ = std::move(text);
   stopped_ = true;
-  switch_fiber(*fiber_of_[current_], launcher_);
-  __builtin_unreachable();
+  throw Stopped{};
 }
 
 }  // namespace tinytorch::twin

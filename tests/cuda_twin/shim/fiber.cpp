@@ -1,5 +1,5 @@
 // Fibers: stacks in one mapping with a guard page below each, the switch, and what sanitizers need
-// to know. A fiber that starts anew unwinds nothing: kernels own nothing.
+// to know.
 #include "tests/cuda_twin/shim/fiber.h"
 
 #include <cstdint>
@@ -24,10 +24,6 @@
 #include "tests/cuda_twin/shim/quiet.h"
 
 namespace tinytorch::twin {
-
-#if TT_TWIN_TSAN
-int quiet_depth = 0;
-#endif
 
 namespace {
 
@@ -71,7 +67,6 @@ void jump(Fiber& from, Fiber& to) {
   if (from.context == nullptr) from.context = new ucontext_t;
   swapcontext(context_of(from), context_of(to));
 }
-void drop_context(Fiber& f) { delete context_of(f); }
 
 #else
 
@@ -112,28 +107,22 @@ void prepare(Fiber& f, void (*body)()) {
   f.context = top;
 }
 void jump(Fiber& from, Fiber& to) { tinytorch_twin_switch(&from.context, to.context); }
-void drop_context(Fiber&) {}
 
 #endif
 
 }  // namespace
 
-namespace {
-void set_marks(Fiber& f) {
-  if constexpr (kStackRule != 0)
-    for (int i = 0; i < kMarks; ++i) marks_of(f)[i] = kMark;
-}
-}  // namespace
-
 void adopt_thread(Fiber& f) {
 #if defined(__SANITIZE_ADDRESS__)
+  static thread_local void* low = nullptr;
+  static thread_local size_t bytes = 0;
   pthread_attr_t attributes;
-  void* low = nullptr;
-  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-    pthread_attr_getstack(&attributes, &low, &f.stack_bytes);
+  if (low == nullptr && pthread_getattr_np(pthread_self(), &attributes) == 0) {
+    pthread_attr_getstack(&attributes, &low, &bytes);
     pthread_attr_destroy(&attributes);
   }
   f.stack = static_cast<char*>(low);
+  f.stack_bytes = bytes;
 #endif
 #if TT_TWIN_TSAN
   f.thread = __tsan_get_current_fiber();
@@ -148,32 +137,12 @@ void make_fiber(Fiber& f, int slot, void (*body)()) {
 #if TT_TWIN_TSAN
   f.thread = __tsan_create_fiber(0);
 #endif
-  set_marks(f);
-  prepare(f, body);
-}
-
-void restart_fiber(Fiber& f, void (*body)(), [[maybe_unused]] void* tag) {
-#if defined(__SANITIZE_ADDRESS__)
-  __asan_unpoison_memory_region(f.stack, f.stack_bytes);
-#endif
-#if TT_TWIN_TSAN
-  // Only the fiber itself can leave its Quiets and say that what it did is over.
-  void* const mine = __tsan_get_current_fiber();
-  const int depth = std::exchange(f.quiet, 0);
-  __tsan_switch_to_fiber(f.thread, __tsan_switch_to_fiber_no_sync);
-  for (int i = 0; i < depth; ++i) stop_ignoring();
-  release_tag(tag);
-  __tsan_switch_to_fiber(mine, __tsan_switch_to_fiber_no_sync);
-#endif
-  f.frames = nullptr;
-  drop_context(f);
-  set_marks(f);
+  stack_rule_kept(f);  // sets the marks
   prepare(f, body);
 }
 
 void switch_fiber(Fiber& from, Fiber& to) {
 #if TT_TWIN_TSAN
-  from.quiet = std::exchange(quiet_depth, to.quiet);
   __tsan_switch_to_fiber(to.thread, __tsan_switch_to_fiber_no_sync);
 #endif
 #if defined(__SANITIZE_ADDRESS__)
@@ -190,12 +159,11 @@ void arrived_in_fiber(Fiber& f) {
   (void)f;
 }
 
-bool stack_rule_kept(const Fiber& f) {
+bool stack_rule_kept(Fiber& f) {
   if constexpr (kStackRule == 0) return true;
-  const uint64_t* marks = marks_of(f);
-  for (int i = 0; i < kMarks; ++i)
-    if (marks[i] != kMark) return false;
-  return true;
+  bool kept = true;
+  for (int i = 0; i < kMarks; ++i) kept = std::exchange(marks_of(f)[i], kMark) == kMark && kept;
+  return kept;
 }
 
 }  // namespace tinytorch::twin

@@ -20,8 +20,7 @@ struct Fiber {
   char* stack = nullptr;    // lowest byte; of the launching thread: found out when needed
   size_t stack_bytes = 0;
   void* frames = nullptr;  // of AddressSanitizer
-  void* thread = nullptr;  // of ThreadSanitizer, as the next
-  int quiet = 0;
+  void* thread = nullptr;  // of ThreadSanitizer
 };
 
 // The fiber of the calling thread's own stack, to come back to.
@@ -30,15 +29,11 @@ void adopt_thread(Fiber&);
 // mapped on first use and kept.
 inline constexpr int kFibers = 1024 + 64;
 void make_fiber(Fiber&, int slot, void (*body)());
-// Forgets where the fiber stopped: it runs `body` next. For ThreadSanitizer all that it did comes
-// before an acquire of the tag.
-void restart_fiber(Fiber&, void (*body)(), void* tag);
-
 void switch_fiber(Fiber& from, Fiber& to);
 // The first thing that a fiber's body does.
 void arrived_in_fiber(Fiber&);
 
-// Has the fiber kept to kStackRule?
-bool stack_rule_kept(const Fiber&);
+// Has the fiber kept to kStackRule since the last call?
+bool stack_rule_kept(Fiber&);
 
 }  // namespace tinytorch::twin

@@ -18,20 +18,13 @@ void AnnotateIgnoreWritesEnd(const char* file, int line);
 namespace tinytorch::twin {
 
 #if TT_TWIN_TSAN
-// How many Quiets the running fiber is in; switch_fiber keeps it for the others.
-extern int quiet_depth;
-inline void stop_ignoring() {
-  AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-}
 inline void enter_quiet() {
   AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
   AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
-  ++quiet_depth;
 }
 inline void leave_quiet() {
-  --quiet_depth;
-  stop_ignoring();
+  AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
 }
 struct Quiet {
   Quiet() { enter_quiet(); }
