@@ -240,7 +240,7 @@ const std::vector<Plant>& in_shared_memory() {
       {"shared overrun", kFault, "outside of shared array 's'", TT_BOTH(shared_overrun), kTwoWarps,
        kTwoWarps, 64, reversed, false, true},
       {"shared underrun", kFault, "outside of shared array 's'", TT_BOTH(shared_underrun),
-       kTwoWarps, kTwoWarps, 64, reversed, false, true},
+       kTwoWarps, kTwoWarps, 64, reversed},
       {"dynamic shared overrun",
        kFault,
        "outside of dynamic shared memory",
