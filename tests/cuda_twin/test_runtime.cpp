@@ -182,9 +182,9 @@ TEST_F(Runtime, LongQueuesAreBounded) {
   Host h;
   float* a = h.floats();
   control().reset_counters();
-  for (int i = 0; i < 20000; ++i) set(h.streams[i % 3], a, 1);
+  for (int i = 0; i < 6000; ++i) set(h.streams[i % 3], a, 1);
   EXPECT_LE(control().counters().longest_queue, 4097u);
-  EXPECT_GE(control().counters().items_run, 20000u - 4097u);
+  EXPECT_GE(control().counters().items_run, 6000u - 4097u);
 }
 
 TEST_F(Runtime, SeveralThreadsUseIt) {

@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kAlign = 256;
 // Of the largest allocations only the ends are poisoned, so that tests of memory limits need not
 // have the memory.
-constexpr size_t kMostPoisoned = size_t{256} << 20;
+constexpr size_t kMostPoisoned = size_t{64} << 20;
 constexpr size_t kMostResting = size_t{256} << 20;
 constexpr size_t kRest = 4;  // later releases before an address may come again
 // Where addresses start. An argument of 32 bits beside four bytes of padding, which may hold the
