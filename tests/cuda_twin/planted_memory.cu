@@ -116,18 +116,19 @@ __global__ void dynamic_shared_not_set_kernel(const float* x, float* y, unsigned
 template <bool kFault>
 __global__ void shared_overrun_kernel(const float* x, float* y, unsigned*, int n) {
   TT_SHARED(float, s, 64);
-  const int at = thread() + (kFault ? 1 : 0);
-  s[at] = x[thread()];
+  float* const first = s + (kFault ? 1 : 0);
+  first[thread()] = x[thread()];
   __syncthreads();
-  y[thread()] = s[n - 1 - thread() + (kFault ? 1 : 0)];
+  y[thread()] = first[n - 1 - thread()];
 }
 
 template <bool kFault>
 __global__ void shared_underrun_kernel(const float* x, float* y, unsigned*, int n) {
   TT_SHARED(float, s, 64);
-  s[thread() - (kFault ? 1 : 0)] = x[thread()];
+  float* const first = s - (kFault ? 1 : 0);
+  first[thread()] = x[thread()];
   __syncthreads();
-  y[thread()] = s[n - 1 - thread() - (kFault ? 1 : 0)];
+  y[thread()] = first[n - 1 - thread()];
 }
 
 template <bool kFault>
