@@ -159,7 +159,9 @@ TEST_P(Planted, FaultIsCaught) {
 #endif
   const Seen seen = run(plant, true);
 #if defined(__SANITIZE_THREAD__)
-  if (plant.tsan) EXPECT_GT(reports, 0);
+  if (plant.tsan) {
+    EXPECT_GT(reports, 0);
+  }
   ignore_reports();
 #endif
   if (plant.caught == Caught::race) {
