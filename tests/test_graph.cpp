@@ -216,6 +216,27 @@ TEST_P(GraphOn, FirstStepMayBeTheCapturedOne) {
   }
 }
 
+// What an earlier capture, or a stream that has come back, left behind is from outside for a later
+// one, although both have the same stream.
+TEST_P(GraphOn, TensorsOfAnEarlierCaptureStayAlive) {
+  const Tensor x = ones({1000});
+  Tensor left, out, older;
+  {
+    const std::shared_ptr<Stream> stream = create_stream(device_);
+    const StreamGuard current(device_, *stream);
+    older = x.mul(4.0);
+    device_.synchronize();
+  }
+  Graph first = capture(device_, [&] { left = x.add(x); });
+  Graph second = capture(device_, [&] { out = left.add(older); });
+  first = {};
+  left = older = {};
+  std::vector<Tensor> others;
+  for (int i = 0; i < 8; ++i) others.push_back(full({1000}, NAN));
+  second.replay();
+  EXPECT_EQ(out.to_vector<float>(), std::vector<float>(1000, 6));
+}
+
 struct Count final : Observer {
   int64_t ops = 0, allocations = 0;
   double flops = 0;

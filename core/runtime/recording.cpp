@@ -115,6 +115,11 @@ void Recording::freed(Storage* s, const Block& block) noexcept {
 
 bool Recording::used(Storage* s, const Block& block) {
   const auto* data = static_cast<const char*>(block.data);
+  {
+    const std::lock_guard lock(active().mutex);
+    const auto own = live_.find(data);
+    if (own != live_.end() && blocks[own->second].storage == s) return false;
+  }
   const auto [begin, end] = outside.equal_range(data);
   for (auto it = begin; it != end; ++it)
     if (it->second.storage == s) return false;

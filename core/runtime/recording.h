@@ -99,7 +99,7 @@ class Recording {
   // Of storages, from the layer that has them.
   void allocated(Storage* s, const Block& block);
   static void freed(Storage* s, const Block& block) noexcept;  // on any thread
-  // A storage from before the capture is used. -> is this the first time?
+  // A storage is used. -> is it from outside, and this the first time?
   bool used(Storage* s, const Block& block);
 
   // Around the kernel: begin throws CaptureError for another device or stream.

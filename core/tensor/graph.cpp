@@ -1,5 +1,5 @@
-// Capture and replay. During a capture the thread has a stream of its own, so that use() tells
-// which storages are from outside; what was allocated and freed inside gets its place in the arena.
+// Capture and replay. During a capture the thread has a stream of its own, so that use() tells the
+// recording of every storage; what was allocated and freed inside gets its place in the arena.
 #include <tinytorch/graph.h>
 
 #include <tinytorch/profiler.h>
@@ -146,8 +146,7 @@ void Graph::Impl::take_over(Recording& r) {
 void Graph::Impl::run() {
   Stream* s = current_stream(device);
   if (!device->synchronous) {
-    for (Storage* storage : kept)
-      if (storage->stream != s) record_cross_stream_use(storage, s);
+    for (Storage* storage : kept) record_use(storage, s);
   }
   if (!recorded) return run_launches(s);
   if (!observed()) return recorded->replay(*s);

@@ -136,10 +136,11 @@ void retag(Storage* s, Category category) noexcept {
   if (observed()) emit_retag(s->device, s->block.data, s->block.bytes, category);
 }
 
-void record_cross_stream_use(Storage* s, Stream* stream) {
+void record_use(Storage* s, Stream* current) {
   if (Recording* r = capturing(); r && r->device == s->device && r->used(s, s->block))
     s->refs.retain();
-  if (!s->foreign && !s->device->synchronous) s->device->allocator->record_use(s->block, *stream);
+  if (s->stream != current && !s->foreign && !s->device->synchronous)
+    s->device->allocator->record_use(s->block, *current);
 }
 
 std::string memory_report(DeviceState* d) {

@@ -116,14 +116,20 @@ inline Tensor make_like(const Tensor& t) {
   return make(device_of(t), view_of(t).dtype, view_of(t).rank, view_of(t).shape.d);
 }
 
-void record_cross_stream_use(Storage* s, Stream* stream);
+// Tells the allocator if another stream than the storage's own uses it, and a capture what it uses
+// from outside.
+void record_use(Storage* s, Stream* current);
 
-// The view of a tensor that is about to be given to a kernel: tells the allocator, and a capture
-// (which has a stream of its own), if another stream than its own uses it.
+// The view of a tensor that is about to be given to a kernel. A thread with a current stream of its
+// own may be capturing, and the stream does not tell whether a storage is the capture's: a spare
+// stream comes back with another capture.
 TT_INLINE const View& use(const Tensor& t) {
   Storage* s = t.impl()->storage;
-  Stream* current = current_stream(s->device);
-  if (TT_UNLIKELY(s->stream != current)) record_cross_stream_use(s, current);
+  if (TT_UNLIKELY(thread_state().stream_device == s->device)) {
+    record_use(s, thread_state().stream);
+  } else if (TT_UNLIKELY(s->stream != s->device->stream)) {
+    record_use(s, s->device->stream);
+  }
   return t.impl()->view;
 }
 TT_INLINE const View* use_optional(const Tensor& t) { return t.defined() ? &use(t) : nullptr; }
