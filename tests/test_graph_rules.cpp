@@ -275,8 +275,9 @@ TEST_P(GraphRules, AnotherThreadMayReplay) {
   EXPECT_EQ(values(kept), (std::vector<double>{1, 1, 1}));
 }
 
-// Threads capture at the same time, and read the same tensor.
+// Threads capture at the same time, and read the same tensor, which no replay says it has changed.
 TEST_P(GraphRules, ThreadsCaptureAtTheSameTime) {
+  const uint32_t version = x_.version();
   std::vector<std::thread> threads;
   std::vector<double> results[4];
   for (int i = 0; i < 4; ++i) {
@@ -293,6 +294,7 @@ TEST_P(GraphRules, ThreadsCaptureAtTheSameTime) {
   }
   for (std::thread& t : threads) t.join();
   for (int i = 0; i < 4; ++i) EXPECT_EQ(results[i][0], 20 + i);
+  EXPECT_EQ(x_.version(), version);
 }
 
 TEST_P(GraphRules, AForkedChildMayReplay) {

@@ -123,7 +123,7 @@ bool Recording::used(Storage* s, const Block& block) {
   const auto [begin, end] = outside.equal_range(data);
   for (auto it = begin; it != end; ++it)
     if (it->second.storage == s) return false;
-  outside.emplace(data, Outside{s, false});
+  outside.emplace(data, Outside{s, block.bytes, false});
   return true;
 }
 
@@ -209,10 +209,10 @@ void Recording::keep(Kept<ViewList>& to, const ViewList& list) {
 }
 
 void Recording::wrote(const View& v) {
-  const auto after = outside.upper_bound(v.as<char>());
-  if (after == outside.begin()) return;
-  const auto [begin, end] = outside.equal_range(std::prev(after)->first);
-  for (auto it = begin; it != end; ++it) it->second.written = true;
+  const auto* data = v.as<char>();
+  const auto after = outside.upper_bound(data);
+  for (auto it = outside.begin(); it != after; ++it)
+    if (data < it->first + it->second.bytes) it->second.written = true;
 }
 
 }  // namespace tinytorch

@@ -120,6 +120,7 @@ class Recording {
 
   struct Outside {
     Storage* storage;
+    size_t bytes;
     bool written;
   };
   struct Patch {  // data of a view that lies in a block of the capture
