@@ -64,18 +64,4 @@ TT_INLINE void for_each_row(const View* const (&views)[N], int64_t begin, int64_
   }
 }
 
-// f(position, const int64_t (&offsets)[N]) for every element.
-template <int N, class F>
-TT_INLINE void for_each_element(const View* const (&views)[N], F&& f) {
-  int64_t position = 0;
-  for_each_row(views, 0, views[0]->numel,
-               [&](int64_t count, const int64_t(&offsets)[N], const int64_t(&strides)[N]) {
-                 for (int64_t i = 0; i < count; ++i, ++position) {
-                   int64_t at[N];
-                   for (int v = 0; v < N; ++v) at[v] = offsets[v] + i * strides[v];
-                   f(position, at);
-                 }
-               });
-}
-
 }  // namespace tinytorch::TT_KERNEL_NS

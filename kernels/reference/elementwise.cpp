@@ -1,4 +1,5 @@
 // unary, binary and where: the exact form of each word in the wide type, rounded once.
+#include "kernels/reference/elements.h"
 #include "kernels/reference/wide.h"
 
 namespace tinytorch::TT_KERNEL_NS {

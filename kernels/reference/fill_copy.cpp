@@ -1,4 +1,5 @@
 // fill, copy and ramp.
+#include "kernels/reference/elements.h"
 #include "kernels/reference/wide.h"
 
 namespace tinytorch::TT_KERNEL_NS {
