@@ -12,30 +12,18 @@ namespace {
 using cuda::GemmDesc;
 
 ConvProblem forward_problem(const ConvSizes& s) {
-  const Conv2dParams& p = s.p;
   ConvProblem r{};
   r.rows = s.group_filters;
-  r.groups = p.groups;
+  r.groups = s.p.groups;
   r.a_row = s.group_channels * s.window_plane();
   r.out_row = s.out_plane();
   r.a_group = s.group_filters * r.a_row;
   r.b_group = s.group_channels * s.x_plane();
   r.out_group = s.group_filters * s.out_plane();
   assign(r.a_term, s.window_plane(), s.window[1], 1);
-  assign(r.b_term, s.x_plane(), p.dilation[0] * s.x[1], p.dilation[1]);
-  assign(r.b_column, s.channels * s.x_plane(), p.stride[0] * s.x[1], p.stride[1]);
   assign(r.out_column, s.filters * s.out_plane(), s.out[1], 1);
-  r.term_y = static_cast<uint32_t>(p.dilation[0]);
-  r.term_x = static_cast<uint32_t>(p.dilation[1]);
-  r.column_y = static_cast<uint32_t>(p.stride[0]);
-  r.column_x = static_cast<uint32_t>(p.stride[1]);
-  r.height = static_cast<uint32_t>(s.x[0]);
-  r.width = static_cast<uint32_t>(s.x[1]);
+  walk_image(r, s, {s.x_plane(), s.p.dilation}, {s.channels * s.x_plane(), s.p.stride});
   set_digits(r.first, s.group_channels, s.window[0], s.window[1], s.images, s.out[0], s.out[1]);
-  r.first.b = -p.padding[0] * s.x[1] - p.padding[1];
-  r.first.y = static_cast<uint32_t>(-p.padding[0]);
-  r.first.x = static_cast<uint32_t>(-p.padding[1]);
-  r.phases.count[0] = r.phases.count[1] = 1;
   return r;
 }
 

@@ -1,8 +1,10 @@
-// The sizes of a convolution, and which convolutions are a product of matrices as they stand.
+// The sizes of a convolution, what its problems have in common, and which convolutions are a
+// product of matrices as they stand.
 #pragma once
 
 #include <string>
 
+#include "kernels/cuda/conv_problem.cuh"
 #include "kernels/cuda/kernels.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -47,6 +49,27 @@ inline void assign(int64_t (&to)[3], int64_t a, int64_t b, int64_t c) {
   to[0] = a;
   to[1] = b;
   to[2] = c;
+}
+
+// Where b is x: the taps of the window are the terms of the forward pass and the columns of the
+// weight's gradient, the pixels of the result the other way round.
+struct ConvWalk {
+  int64_t q;            // from a channel, or an image, to the next
+  const int64_t* step;  // of a tap, or a pixel, in x
+};
+inline void walk_image(ConvProblem& r, const ConvSizes& s, ConvWalk terms, ConvWalk columns) {
+  assign(r.b_term, terms.q, terms.step[0] * s.x[1], terms.step[1]);
+  assign(r.b_column, columns.q, columns.step[0] * s.x[1], columns.step[1]);
+  r.term_y = static_cast<uint32_t>(terms.step[0]);
+  r.term_x = static_cast<uint32_t>(terms.step[1]);
+  r.column_y = static_cast<uint32_t>(columns.step[0]);
+  r.column_x = static_cast<uint32_t>(columns.step[1]);
+  r.height = static_cast<uint32_t>(s.x[0]);
+  r.width = static_cast<uint32_t>(s.x[1]);
+  r.first.b = -s.p.padding[0] * s.x[1] - s.p.padding[1];
+  r.first.y = static_cast<uint32_t>(-s.p.padding[0]);
+  r.first.x = static_cast<uint32_t>(-s.p.padding[1]);
+  r.phases.count[0] = r.phases.count[1] = 1;
 }
 
 }  // namespace tinytorch::TT_KERNEL_NS

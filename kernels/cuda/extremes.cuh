@@ -27,15 +27,13 @@ template <class T>
 struct Turn {
   using Bits = typename UnsignedOf<sizeof(T)>::Type;
   using Best = typename std::conditional<sizeof(T) == 1, uint32_t, T>::type;  // lanes swap words
-  uint64_t mask;  // whole words: arguments of kernels have no padding
+  Bits mask;
 
   explicit Turn(ReduceOp op) {
-    constexpr uint64_t kSign = uint64_t{1} << (sizeof(T) * 8 - 1);
-    mask = op == ReduceOp::max ? 0 : kIsFloat<T> ? kSign : ~uint64_t{0};
+    constexpr Bits kSign = Bits{1} << (sizeof(T) * 8 - 1), kAll = static_cast<Bits>(~Bits{0});
+    mask = op == ReduceOp::max ? 0 : kIsFloat<T> ? kSign : kAll;
   }
-  TT_HD T operator()(T x) const {
-    return bits_as<T>(static_cast<Bits>(bits_as<Bits>(x) ^ static_cast<Bits>(mask)));
-  }
+  TT_HD T operator()(T x) const { return bits_as<T>(static_cast<Bits>(bits_as<Bits>(x) ^ mask)); }
   // Below no other value.
   TT_HD static Best lowest() {
     if constexpr (kIsFloat<T>) {

@@ -15,23 +15,10 @@ double mean_divisor(const LossParams& p, int64_t n) {
 
 // The sum of many numbers of type T into one of type Out.
 template <class T, class Out>
-struct TotalOp {
-  using Element = T;
-  using Part = Sum<T>;
-  using Local = Nothing;
-  static constexpr int kInputs = 1;
-  const T* in[1];
+struct TotalOp : OneInput<T, Sum<T>> {
   Out* out;
   double divisor;
-
-  __device__ Local local(const Place&) const { return {}; }
-  __device__ static Part start() { return {}; }
-  template <int kN>
-  __device__ void add(Part& p, const Local&, const Values<T, 1, kN>& v, int64_t) const {
-    add_all(p, v.at[0]);
-  }
-  __device__ static void join(Part& a, const Part& b) { a.join(b); }
-  __device__ void finish(const Place&, const Local&, const Part& p) const {
+  __device__ void finish(const Place&, const Nothing&, const Sum<T>& p) const {
     *out = static_cast<Out>(p.value() / divisor);
   }
 };
@@ -59,24 +46,11 @@ struct CrossEntropy {
 };
 
 template <class T>
-struct RowLossOp {
-  using Element = T;
-  using Part = ExpSum<T>;
-  using Local = Nothing;
-  static constexpr int kInputs = 1;
-  const T* in[1];
+struct RowLossOp : OneInput<T, ExpSum<T>> {
   CrossEntropy<T> c;
   T* each;       // the result, or null:
   double* wide;  // losses to be summed
-
-  __device__ Local local(const Place&) const { return {}; }
-  __device__ static Part start() { return Part::nothing(); }
-  template <int kN>
-  __device__ void add(Part& p, const Local&, const Values<T, 1, kN>& v, int64_t) const {
-    p.add(v.at[0]);
-  }
-  __device__ static void join(Part& a, const Part& b) { Part::join(a, b); }
-  __device__ void finish(const Place& at, const Local&, const Part& p) const {
+  __device__ void finish(const Place& at, const Nothing&, const ExpSum<T>& p) const {
     const double loss = c.loss(at.out, p);
     if (each) {
       each[at.out] = static_cast<T>(loss);
@@ -99,9 +73,9 @@ __global__ void __launch_bounds__(kBlock)
     ExpSum<T> sum = ExpSum<T>::nothing();
     for (int64_t i = lane; i < c.classes; i += lanes) {
       const T x[1] = {c.logits[row * c.classes + i]};
-      sum.add(x);
+      add_all(sum, x);
     }
-    join_lanes<ExpSum<T>>(sum, lanes);
+    join_lanes<RowLossOp<T>>(sum, lanes);
     if (lane == 0 && own < rows) losses += c.loss(row, sum);
   }
   const double sum = block_reduce<SumOf>(losses, 0.0);
@@ -120,11 +94,11 @@ void cross_entropy_of(KernelContext& ctx, const View& out, const CrossEntropy<T>
                   out.as<T>(), mean_divisor(p, rows), rows, lanes);
   }
   const ReducePlan plan = plan_lines(rows, c.classes, 1);
-  if (none) return run_reduction(ctx, RowLossOp<T>{{c.logits}, c, out.as<T>(), nullptr}, plan);
+  if (none) return run_reduction(ctx, RowLossOp<T>{{{c.logits}}, c, out.as<T>(), nullptr}, plan);
   const Workspace memory(ctx, static_cast<size_t>(rows) * sizeof(double));
   double* losses = memory.as<double>();
-  run_reduction(ctx, RowLossOp<T>{{c.logits}, c, nullptr, losses}, plan);
-  run_reduction(ctx, TotalOp<double, T>{{losses}, out.as<T>(), mean_divisor(p, rows)},
+  run_reduction(ctx, RowLossOp<T>{{{c.logits}}, c, nullptr, losses}, plan);
+  run_reduction(ctx, TotalOp<double, T>{{{losses}}, out.as<T>(), mean_divisor(p, rows)},
                 plan_lines(1, rows, 1));
 }
 
@@ -142,7 +116,7 @@ struct CrossEntropyGradMap {
   const T *g, *log_sum_exp;
   const int64_t* target;
   int64_t classes;
-  int64_t none;
+  bool none;
   double divisor;
   ErrorSink sink;
 

@@ -10,48 +10,28 @@ namespace tinytorch::TT_KERNEL_NS {
 namespace {
 
 template <class T>
-struct SumOp {
-  using Element = T;
-  using Part = Sum<T>;
-  using Local = Nothing;
-  static constexpr int kInputs = 1;
-  const T* in[1];
+struct SumOp : OneInput<T, Sum<T>> {
   T* out;
   double scale;
-
-  __device__ Local local(const Place&) const { return {}; }
-  __device__ static Part start() { return {}; }
-  template <int kN>
-  __device__ void add(Part& p, const Local&, const Values<T, 1, kN>& v, int64_t) const {
-    add_all(p, v.at[0]);
-  }
-  __device__ static void join(Part& a, const Part& b) { a.join(b); }
-  __device__ void finish(const Place& at, const Local&, const Part& p) const {
+  __device__ void finish(const Place& at, const Nothing&, const Sum<T>& p) const {
     out[at.out] = static_cast<T>(p.value() * scale);
   }
 };
 
-struct Count {
+// Wraps around.
+struct IntegerSum {
   uint64_t sum;
+  __device__ static IntegerSum nothing() { return {}; }
+  __device__ void join(const IntegerSum& b) { sum += b.sum; }
 };
-
+template <class T, int kN>
+__device__ void add_all(IntegerSum& p, const T (&x)[kN]) {
+  for (int i = 0; i < kN; ++i) p.sum += static_cast<uint64_t>(x[i]);
+}
 template <class T>
-struct IntegerSumOp {
-  using Element = T;
-  using Part = Count;
-  using Local = Nothing;
-  static constexpr int kInputs = 1;
-  const T* in[1];
+struct IntegerSumOp : OneInput<T, IntegerSum> {
   T* out;
-
-  __device__ Local local(const Place&) const { return {}; }
-  __device__ static Part start() { return {}; }
-  template <int kN>
-  __device__ void add(Part& p, const Local&, const Values<T, 1, kN>& v, int64_t) const {
-    for (int i = 0; i < kN; ++i) p.sum += static_cast<uint64_t>(v.at[0][i]);
-  }
-  __device__ static void join(Part& a, const Part& b) { a.sum += b.sum; }
-  __device__ void finish(const Place& at, const Local&, const Part& p) const {
+  __device__ void finish(const Place& at, const Nothing&, const IntegerSum& p) const {
     out[at.out] = static_cast<T>(p.sum);
   }
 };
@@ -94,11 +74,11 @@ void reduce(KernelContext& ctx, ReduceOp op, const View& out, const View& in,
   }
   with_float(in.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
-    run_reduction(ctx, SumOp<T>{{in.as<const T>()}, out.as<T>(), p.scale}, plan);
+    run_reduction(ctx, SumOp<T>{{{in.as<const T>()}}, out.as<T>(), p.scale}, plan);
   });
   with_integer(in.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
-    run_reduction(ctx, IntegerSumOp<T>{{in.as<const T>()}, out.as<T>()}, plan);
+    run_reduction(ctx, IntegerSumOp<T>{{{in.as<const T>()}}, out.as<T>()}, plan);
   });
 }
 

@@ -72,23 +72,10 @@ struct Line {
 };
 
 template <class T>
-struct LineSumOp {
-  using Element = T;
-  using Part = ExpSum<T>;
-  using Local = Nothing;
-  static constexpr int kInputs = 1;
-  const T* in[1];
+struct LineSumOp : OneInput<T, ExpSum<T>> {
   Line<T>* lines;
-  int64_t log;
-
-  __device__ Local local(const Place&) const { return {}; }
-  __device__ static Part start() { return Part::nothing(); }
-  template <int kN>
-  __device__ void add(Part& p, const Local&, const Values<T, 1, kN>& v, int64_t) const {
-    p.add(v.at[0]);
-  }
-  __device__ static void join(Part& a, const Part& b) { Part::join(a, b); }
-  __device__ void finish(const Place& at, const Local&, const Part& p) const {
+  bool log;
+  __device__ void finish(const Place& at, const Nothing&, const ExpSum<T>& p) const {
     const double sum = p.total();
     lines[at.out] = {static_cast<T>(p.top), static_cast<T>(log ? log_of(sum) : 1 / sum)};
   }
@@ -102,7 +89,7 @@ struct SoftmaxMap {
   const T* in[1];
   T* out;
   const Line<T>* lines;
-  int64_t log;
+  bool log;
 
   __device__ Row row(int64_t line, int64_t) const { return lines[line]; }
   __device__ T value(const Row& f, const T (&x)[1], int64_t, int64_t) const {
@@ -119,7 +106,7 @@ struct LineDotOp {
   static constexpr int kInputs = 2;
   const T* in[2];  // g, y
   T* sums;
-  int64_t log;
+  bool log;
 
   __device__ Local local(const Place&) const { return {}; }
   __device__ static Part start() { return {}; }
@@ -143,7 +130,7 @@ struct SoftmaxGradMap {
   const T* in[2];  // g, y
   T* out;
   const T* sums;
-  int64_t log;
+  bool log;
 
   __device__ Row row(int64_t line, int64_t) const { return sums[line]; }
   __device__ T value(const Row& sum, const T (&v)[2], int64_t, int64_t) const {
@@ -164,7 +151,7 @@ void softmax_of(KernelContext& ctx, T* out, const T* in, const View& v, bool log
   }
   const Workspace memory(ctx, static_cast<size_t>(outer * inner) * sizeof(Line<T>));
   Line<T>* lines = memory.as<Line<T>>();
-  run_reduction(ctx, LineSumOp<T>{{in}, lines, log}, plan_lines(outer, n, inner));
+  run_reduction(ctx, LineSumOp<T>{{{in}}, lines, log}, plan_lines(outer, n, inner));
   map_lines(ctx, SoftmaxMap<T>{{in}, out, lines, log}, lines_along(outer, n, inner));
 }
 

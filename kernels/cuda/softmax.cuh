@@ -22,27 +22,27 @@ struct ExpSum {
     sum.add(scaled);
     top = to;
   }
-  template <int kN>
-  __device__ void add(const T (&x)[kN]) {
-    T most = x[0];
-    for (int i = 1; i < kN; ++i) most = MaxOf::of(most, x[i]);
-    const double wide = static_cast<double>(most);
-    if (!(wide <= top)) lift(wide);
-    if (top == -kInfinity<double>) return;
-    const T near = static_cast<T>(top);
-    T e[kN];
-    for (int i = 0; i < kN; ++i) e[i] = exp_of(x[i] - near);
-    add_all(sum, e);
-  }
-  __device__ static void join(ExpSum& a, const ExpSum& b) {
-    ExpSum other = b;
-    const double top = MaxOf::of(a.top, b.top);
-    a.lift(top);
-    other.lift(top);
-    a.sum.join(other.sum);
+  __device__ void join(ExpSum b) {
+    const double higher = MaxOf::of(top, b.top);
+    lift(higher);
+    b.lift(higher);
+    sum.join(b.sum);
   }
   // NaN for a line of -infinity, as (-infinity) - (-infinity) is.
   __device__ double total() const { return top == -kInfinity<double> ? kNaN<double> : sum.value(); }
 };
+
+template <class T, int kN>
+__device__ void add_all(ExpSum<T>& p, const T (&x)[kN]) {
+  T most = x[0];
+  for (int i = 1; i < kN; ++i) most = MaxOf::of(most, x[i]);
+  const double wide = static_cast<double>(most);
+  if (!(wide <= p.top)) p.lift(wide);
+  if (p.top == -kInfinity<double>) return;
+  const T near = static_cast<T>(p.top);
+  T e[kN];
+  for (int i = 0; i < kN; ++i) e[i] = exp_of(x[i] - near);
+  add_all(p.sum, e);
+}
 
 }  // namespace tinytorch::TT_KERNEL_NS

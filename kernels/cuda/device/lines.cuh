@@ -12,7 +12,7 @@ namespace tinytorch::TT_KERNEL_NS {
 struct LineMap {
   Divisor below, lines, inner;
   int64_t numel;
-  int64_t packed;  // yes: the elements of a pack share their line and are aligned
+  bool packed;  // the elements of a pack share their line and are aligned
 };
 
 __device__ inline int64_t line_of(const LineMap& m, int64_t element) {

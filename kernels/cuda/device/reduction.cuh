@@ -40,17 +40,35 @@ __device__ inline auto load_values(const Op& op, int64_t offset, int64_t step, b
   return v;
 }
 
+// The larger half of an Op that puts all elements of one input into a part: for a P with nothing(),
+// join() and add_all(P&, elements).
+template <class T, class P>
+struct OneInput {
+  using Element = T;
+  using Part = P;
+  using Local = Nothing;
+  static constexpr int kInputs = 1;
+  const T* in[1];
+
+  __device__ Local local(const Place&) const { return {}; }
+  __device__ static P start() { return P::nothing(); }
+  template <int kN>
+  __device__ void add(P& p, const Local&, const Values<T, 1, kN>& v, int64_t) const {
+    add_all(p, v.at[0]);
+  }
+  __device__ static void join(P& a, const P& b) { a.join(b); }
+};
+
 // ---- rows: a group of lanes, or a block, for a result
 
-// Arguments of kernels have no padding, for the twin takes every word for a possible address.
 struct RowWork {
   ReducePlan plan;
   int64_t splits, each;  // blocks for a result, items for each of them
   int64_t group;         // threads for a result: 1, 2, 4, ... 32, or those of a block
-  int64_t straight;      // yes: the elements of an item are evenly spaced, `step` apart
+  bool straight;         // the elements of an item are evenly spaced, `step` apart
   int64_t step;
-  int64_t packed;  // yes: they may be loaded at once
-  void* parts;     // [outputs, splits] where there are several
+  bool packed;  // they may be loaded at once
+  void* parts;  // [outputs, splits] where there are several
 };
 
 // Elements come in items of kPack, of which the last may be incomplete.

@@ -11,9 +11,9 @@ inline constexpr int kRowBlock = 512;  // threads for a row, at most
 
 struct RowSet {
   int64_t rows;
-  int n;           // elements of a row
-  int group;       // threads for a row: 1, 2, 4, ... 32, or those of a block
-  int64_t packed;  // yes: items may be loaded and stored at once
+  int n;        // elements of a row
+  int group;    // threads for a row: 1, 2, 4, ... 32, or those of a block
+  bool packed;  // items may be loaded and stored at once
 };
 
 // The calling thread's place. Threads of no row repeat the last one and do not write.

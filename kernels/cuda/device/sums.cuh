@@ -21,6 +21,7 @@ struct Sum;
 template <>
 struct Sum<float> {
   double high;
+  TT_HD static Sum nothing() { return {}; }
   TT_HD void add(double x) { high += x; }
   TT_HD void add_product(double a, double b) { high = fma_fast(a, b, high); }
   TT_HD void join(const Sum& b) { high += b.high; }
@@ -30,6 +31,7 @@ struct Sum<float> {
 template <>
 struct Sum<double> {
   double high, low;
+  TT_HD static Sum nothing() { return {}; }
   TT_HD void add(double x, double rest = 0) {
     const Pair<double> s = sum_exact(high, x);
     high = s.high;
