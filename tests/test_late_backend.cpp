@@ -198,8 +198,8 @@ TEST_F(Late, ArgumentsMayDieAfterTheCall) {
   const Block out = floats(stream(), 3);
   const Floats values = {1, 2, 3};
   give(stream(), x, values.data());
-  fill(stream(), w, 10, 1);
-  fill(stream(), b, 5, 1);
+  fill(stream(), view_of(w.data, {1}), 10);
+  fill(stream(), view_of(b.data, {1}), 5);
   {
     View vx = view_of(x.data, {1, 1, 1, 3}), vw = view_of(w.data, {1, 1, 1, 1});
     View vb = view_of(b.data, {1}), vo = view_of(out.data, {1, 1, 1, 3});
@@ -217,7 +217,7 @@ TEST_F(Late, ForeignPointersAreRefusedAtTheLaunch) {
   Floats host(kLength);
   const Block mine{host.data(), 4 * kLength};
   EXPECT_THROW(fill(stream(), mine, 1), DeviceError);
-  EXPECT_THROW(fill(stream(), a, 1, kLength + 1), DeviceError);
+  EXPECT_THROW(fill(stream(), view_of(a.data, {kLength + 1}), 1), DeviceError);
   EXPECT_THROW(stream().copy(host.data(), host.data(), 4, CopyKind::host_to_device), DeviceError);
   EXPECT_THROW(stream().copy(host.data(), a.data, 4 * kLength + 1, CopyKind::device_to_host),
                DeviceError);
@@ -233,7 +233,7 @@ TEST_F(Late, ForeignPointersAreRefusedAtTheLaunch) {
 }
 
 TEST_F(Late, TheHostCannotReadDeviceMemory) {
-  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   const Block a = floats(stream());
   stream().synchronize();
   EXPECT_DEATH(
@@ -262,7 +262,7 @@ TEST_F(Late, ValueErrorsComeLateWithTheOpOfTheirLaunch) {
   EXPECT_EQ(word.value, 4);
   EXPECT_EQ(word.limit, 4);
   word = {};
-  fill(stream(), out, 1, 2);
+  fill(stream(), view_of(out.data, {2}), 1);
   EXPECT_EQ(read(stream(), out), (Floats{1, 1})) << "the stream stays usable";
   for (const Block& block : {x, out, index}) allocator().free(block, stream());
 }

@@ -191,7 +191,7 @@ TEST_F(Late, CoreRecordsUsesOnOtherStreams) {
 
 TEST_F(Late, WritingPastABlockIsCounted) {
   const Block a = floats(stream(), 2), out = floats(stream(), 1);
-  fill(stream(), a, 1, 2);
+  fill(stream(), view_of(a.data, {2}), 1);
   control_->reset_counters();
   MatmulParams p{};
   p.batch = 1, p.m = 2, p.n = 2, p.k = 1;

@@ -2,24 +2,22 @@
 // device "cudatwin", with two devices, and used through the backend interface or through tensors.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
-#include <memory>
 #include <string>
-#include <vector>
 
 #include <tinytorch/tinytorch.h>
 
 #include "core/runtime/device_state.h"
+#include "tests/backend_work.h"
 #include "tests/cuda_twin/runtime/twin_control.h"
 
 namespace tinytorch::twin {
 
-using Floats = std::vector<float>;
+using testing::Floats;
+using testing::kLength;
+using testing::view_of;
 
 inline constexpr int kSeeds = 40;
-inline constexpr int64_t kLength = 100;
 inline constexpr int kOutOfMemory = 2, kUnknown = 999, kIllegalAddress = 700;
 
 inline Backend& twin_backend() {
@@ -28,7 +26,7 @@ inline Backend& twin_backend() {
   return *backend;
 }
 
-class OnTwin : public testing::Test {
+class OnTwin : public testing::OnBackend<twin_backend> {
  protected:
   void SetUp() override {
     twin_backend();
@@ -54,53 +52,8 @@ class OnTwin : public testing::Test {
     EXPECT_EQ(control_->counters().bad_addresses, 0u) << control_->last_fault();
   }
 
-  static Allocator& allocator(int device = 0) { return twin_backend().allocator(device); }
-  static Stream& stream(int device = 0) { return twin_backend().stream(device); }
-  static std::unique_ptr<Stream> another(int device = 0) {
-    return twin_backend().create_stream(device);
-  }
   static void synchronize() {
     for (int i = 0; i < twin_backend().device_count(); ++i) stream(i).synchronize();
-  }
-
-  static Block floats(Stream& s, int64_t n = kLength) {
-    return s.context().allocator->allocate(4 * static_cast<size_t>(n), s);
-  }
-  static void release(const Block& block, Stream& s) { s.context().allocator->free(block, s); }
-
-  static View view_of(const Block& block) {
-    View view{};
-    view.data = block.data;
-    view.dtype = Dtype::f32;
-    view.contiguous = true;
-    view.rank = 1;
-    view.numel = view.shape[0] = static_cast<int64_t>(block.bytes / 4);
-    view.strides[0] = 1;
-    return view;
-  }
-  // Launches as core does: the context is gone when the kernel runs.
-  template <class Row, class... Args>
-  static void launch(Stream& s, const char* op, Row row, const Args&... args) {
-    KernelContext context = s.context();
-    context.op = op;
-    (twin_backend().kernels().*row)(context, args...);
-    context = {};
-  }
-  static void fill(Stream& s, const Block& out, float value) {
-    launch(s, "fill", &KernelTable::fill, view_of(out), ScalarValue{value, 0});
-  }
-  static void add(Stream& s, const Block& out, const Block& a, const Block& b) {
-    launch(s, "add", &KernelTable::binary, BinaryOp::add, view_of(out), view_of(a), view_of(b));
-  }
-  static Floats read(Stream& s, const Block& from) {
-    Floats host(from.bytes / 4);
-    s.copy(host.data(), from.data, from.bytes, CopyKind::device_to_host);
-    return host;
-  }
-  static bool all_equal(const Floats& values, float expected) {
-    for (float v : values)
-      if (v != expected) return false;
-    return true;
   }
 
   const TinytorchTwinControl* control_ = nullptr;

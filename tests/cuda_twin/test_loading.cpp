@@ -141,7 +141,7 @@ std::string line(const std::string& text, const std::string& key) {
   return text.substr(begin, text.find('\n', begin) - begin);
 }
 
-class Loading : public testing::TestWithParam<State> {};
+class Loading : public ::testing::TestWithParam<State> {};
 
 TEST_P(Loading, IsAValueWithReasonAndFix) {
   const State& expected = GetParam();
@@ -158,7 +158,7 @@ TEST_P(Loading, IsAValueWithReasonAndFix) {
   EXPECT_EQ(line(text, "best"), "cpu");
 }
 
-INSTANTIATE_TEST_SUITE_P(States, Loading, testing::ValuesIn(kStates),
+INSTANTIATE_TEST_SUITE_P(States, Loading, ::testing::ValuesIn(kStates),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(LoadedDevice, AUsableDeviceIsUsedOnlyWhenNamed) {
