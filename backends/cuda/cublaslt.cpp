@@ -103,6 +103,7 @@ struct Plan {
   cublasLtMatrixLayoutOpaque_t a, b, c;  // of the library: a is our B
   cublasLtMatmulAlgo_t algorithm;
   size_t workspace_bytes;
+  bool bias_grad;
 };
 
 int64_t element_bytes(const GemmDesc& d) { return d.dtype == Dtype::f64 ? 8 : 4; }
@@ -129,21 +130,24 @@ Alignments alignments_of(const GemmDesc& d) {
     return reinterpret_cast<uintptr_t>(p) % alignment == 0;
   };
   if (lies_on(d.a, all.a) && lies_on(d.b, all.b) && lies_on(d.c, all.c) &&
-      lies_on(d.bias, kAlignment))
+      lies_on(d.bias, kAlignment) && lies_on(d.bias_grad, kAlignment))
     return all;
   return {element, element, element, false};
 }
 
 Key key_of(const GemmDesc& d, bool tf32, int device) {
   int64_t kind = 0;
-  for (const bool bit : {d.dtype == Dtype::f64, d.ta, d.tb, d.bias != nullptr,
-                         d.act == Activation::relu, tf32, alignments_of(d).usual})
+  for (const bool bit :
+       {d.dtype == Dtype::f64, d.ta, d.tb, d.bias != nullptr, d.bias_grad != nullptr,
+        d.act == Activation::relu, tf32, alignments_of(d).usual})
     kind = 2 * kind + bit;
   return {device, kind,  d.m,   d.n,        d.k,        d.batch,
           d.lda,  d.ldb, d.ldc, d.stride_a, d.stride_b, d.stride_c};
 }
 
+// Our A is the library's B.
 cublasLtEpilogue_t epilogue_of(const GemmDesc& d) {
+  if (d.bias_grad) return CUBLASLT_EPILOGUE_BGRADB;
   const bool relu = d.act == Activation::relu;
   if (d.bias) return relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
   return relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
@@ -195,12 +199,18 @@ uint64_t most_workspace(const GemmDesc& d) {
   return std::clamp(16 * result, kLeast, kMost);
 }
 
+cublasStatus_t set_bias(const GemmDesc& d, Plan* plan) {
+  const void* pointer = d.bias_grad ? d.bias_grad : d.bias;
+  if (!pointer) return CUBLAS_STATUS_SUCCESS;
+  return library().table.set_desc(&plan->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &pointer,
+                                  sizeof pointer);
+}
+
 cublasStatus_t make_plan(cublasLtHandle_t handle, const GemmDesc& d, bool tf32, Plan* plan) {
   const Library& lt = library().table;
   Calls calls;
   set_desc(calls, d, tf32, plan);
-  if (d.bias)
-    calls(lt.set_desc(&plan->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &d.bias, sizeof d.bias));
+  calls(set_bias(d, plan));
   const int64_t rows_a = d.ta ? d.k : d.m, rows_b = d.tb ? d.n : d.k;
   lay_out(calls, d, &plan->a, rows_b, d.tb ? d.k : d.n, d.ldb, d.stride_b);
   lay_out(calls, d, &plan->b, rows_a, d.ta ? d.m : d.k, d.lda, d.stride_a);
@@ -226,6 +236,7 @@ cublasStatus_t make_plan(cublasLtHandle_t handle, const GemmDesc& d, bool tf32, 
   if (calls.status() == CUBLAS_STATUS_SUCCESS && found == 0) return CUBLAS_STATUS_NOT_SUPPORTED;
   plan->algorithm = choice.algo;
   plan->workspace_bytes = choice.workspaceSize;
+  plan->bias_grad = d.bias_grad != nullptr;
   return calls.status() != CUBLAS_STATUS_SUCCESS ? calls.status() : choice.state;
 }
 
@@ -256,7 +267,13 @@ cublasStatus_t find_plan(const GemmDesc& d, bool tf32, int device, cublasLtHandl
     *plan = found->second;
     return CUBLAS_STATUS_SUCCESS;
   }
-  if (const cublasStatus_t s = make_plan(own, d, tf32, plan); s != CUBLAS_STATUS_SUCCESS) return s;
+  cublasStatus_t s = make_plan(own, d, tf32, plan);
+  if (s == CUBLAS_STATUS_NOT_SUPPORTED && d.bias_grad) {
+    GemmDesc product = d;
+    product.bias_grad = nullptr;
+    s = make_plan(own, product, tf32, plan);
+  }
+  if (s != CUBLAS_STATUS_SUCCESS) return s;
   if (k.plans.size() >= kMostPlans) k.plans.clear();
   k.plans.emplace(key, *plan);
   return CUBLAS_STATUS_SUCCESS;
@@ -281,38 +298,28 @@ Status gemm_open(const char** message) {
   return cudaErrorSharedObjectInitFailed;
 }
 
-Status gemm_workspace(const GemmDesc& d, bool tf32, int device, size_t* bytes,
-                      const char** message) {
-  if (const Status s = gemm_open(message); s != kSuccess) return s;
-  const RelaxedCapture relaxed;
-  cublasLtHandle_t handle = nullptr;
-  Plan plan;
-  const cublasStatus_t s = find_plan(d, tf32, device, &handle, &plan);
-  *bytes = s == CUBLAS_STATUS_SUCCESS ? plan.workspace_bytes : 0;
-  return status_of(s, message);
-}
-
-Status gemm(const GemmDesc& d, bool tf32, void* workspace, size_t workspace_bytes, int device,
-            StreamHandle stream, const char** message) {
-  if (const Status s = gemm_open(message); s != kSuccess) return s;
+Status gemm(const GemmDesc& d, GemmCall& call) {
+  if (const Status s = gemm_open(&call.message); s != kSuccess) return s;
   const Library& lt = library().table;
   const RelaxedCapture relaxed;
   cublasLtHandle_t handle = nullptr;
   Plan plan;
-  if (const cublasStatus_t s = find_plan(d, tf32, device, &handle, &plan);
+  if (const cublasStatus_t s = find_plan(d, call.tf32, call.device, &handle, &plan);
       s != CUBLAS_STATUS_SUCCESS)
-    return status_of(s, message);
-  if (d.bias)
-    (void)lt.set_desc(&plan.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &d.bias, sizeof d.bias);
+    return status_of(s, &call.message);
+  if (plan.bias_grad || d.bias) (void)set_bias(d, &plan);
+  void* workspace =
+      plan.workspace_bytes ? call.workspace(call.owner, plan.workspace_bytes) : nullptr;
   const double one = 1, zero = 0;
   const float one_f = 1, zero_f = 0;
   const bool f64 = d.dtype == Dtype::f64;
   const void* alpha = f64 ? static_cast<const void*>(&one) : &one_f;
   const void* beta = f64 ? static_cast<const void*>(&zero) : &zero_f;
+  call.wrote_bias_grad = plan.bias_grad;
   return status_of(lt.matmul(handle, &plan.desc, alpha, d.b, &plan.a, d.a, &plan.b, beta, d.c,
-                             &plan.c, d.c, &plan.c, &plan.algorithm, workspace, workspace_bytes,
-                             reinterpret_cast<cudaStream_t>(stream)),
-                   message);
+                             &plan.c, d.c, &plan.c, &plan.algorithm, workspace,
+                             plan.workspace_bytes, reinterpret_cast<cudaStream_t>(call.stream)),
+                   &call.message);
 }
 
 }  // namespace tinytorch::cuda::rt

@@ -1,6 +1,7 @@
 // What kernels ask of the device: launches and matrix products.
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "backends/cuda/backend.h"
@@ -71,29 +72,32 @@ void launch_call(KernelContext& c, const KernelCall& call) {
   TT_CUDA_CHECK(device.health(), c.op, rt::launch(call, n.stream));
 }
 
-void gemm(KernelContext& c, const GemmDesc& desc) {
+bool gemm_with_bias_grad(KernelContext& c, const GemmDesc& desc) {
   const Native& n = native_of(c);
   Gpu& device = gpu(n.device);
   device.enter(c.op);
   need_library(c.op);
   const Range range(c.op);
-  const bool tf32 = precision.load(std::memory_order_relaxed) == MatmulPrecision::tf32;
-  const char* message = nullptr;
-  size_t bytes = 0;
-  rt::Status status = rt::gemm_workspace(desc, tf32, n.device, &bytes, &message);
-  if (TT_LIKELY(status == rt::kSuccess && bytes == 0)) {
-    status = rt::gemm(desc, tf32, nullptr, 0, n.device, n.stream, &message);
-  } else if (status == rt::kSuccess) {
-    const Workspace workspace(c, bytes);
-    status = rt::gemm(desc, tf32, workspace.data(), bytes, n.device, n.stream, &message);
-  }
-  if (TT_LIKELY(status == rt::kSuccess)) return;
-  if (message && *message && !is_sticky(status))
+  struct Memory {
+    KernelContext& context;
+    std::optional<Workspace> taken;
+  } memory{c, {}};
+  rt::GemmCall call{precision.load(std::memory_order_relaxed) == MatmulPrecision::tf32, n.device,
+                    n.stream,
+                    [](void* owner, size_t bytes) {
+                      auto& m = *static_cast<Memory*>(owner);
+                      return m.taken.emplace(m.context, bytes).data();
+                    },
+                    &memory};
+  const rt::Status status = rt::gemm(desc, call);
+  if (TT_LIKELY(status == rt::kSuccess)) return call.wrote_bias_grad;
+  if (call.message && *call.message && !is_sticky(status))
     throw DeviceError("[" + std::string(c.op) + "] " + device.label() + ": matrix product of " +
                       std::to_string(desc.m) + " x " + std::to_string(desc.k) + " and " +
                       std::to_string(desc.k) + " x " + std::to_string(desc.n) + ", batch " +
-                      std::to_string(desc.batch) + ": " + message);
-  device.health().check(status, TT_CUDA_SITE(c.op, rt::gemm(desc)));
+                      std::to_string(desc.batch) + ": " + call.message);
+  device.health().check(status, TT_CUDA_SITE(c.op, rt::gemm(desc, call)));
+  return false;
 }
 
 }  // namespace tinytorch::cuda

@@ -33,7 +33,8 @@ struct KernelCall {
 
 // Row-major C[m, n] = act(op(A)[m, k] op(B)[k, n] + bias[n]) for each of `batch`, all of `dtype`
 // (f32, f64). ta: A is stored [k, m]; tb: B is stored [n, k]. Leading dimensions and strides count
-// elements; a stride of 0 repeats the matrix. No size is 0. act is none or relu.
+// elements; a stride of 0 repeats the matrix. No size is 0. act is none or relu. bias_grad[m], only
+// without bias, act and batch: the sums of op(A)'s rows.
 struct GemmDesc {
   Dtype dtype;
   int64_t m, n, k, batch;
@@ -43,6 +44,7 @@ struct GemmDesc {
   int64_t lda, ldb, ldc, stride_a, stride_b, stride_c;
   const void* bias = nullptr;
   Activation act = Activation::none;
+  void* bias_grad = nullptr;
 };
 
 // ---- the runtime
@@ -114,13 +116,18 @@ Status end_capture(StreamHandle stream, GraphHandle* graph);
 Status graph_launch(GraphHandle graph, StreamHandle stream);
 Status graph_destroy(GraphHandle graph);
 
-// The product of `desc` in stream order, with the workspace that gemm_workspace asks for: by the
-// first choice of cuBLASLt's heuristic for the shape. A failure of the library is told in `message`
-// (of static life).
-Status gemm(const GemmDesc& desc, bool tf32, void* workspace, size_t workspace_bytes, int device,
-            StreamHandle stream, const char** message);
-Status gemm_workspace(const GemmDesc& desc, bool tf32, int device, size_t* bytes,
-                      const char** message);
+// How a product runs, and what came of it.
+struct GemmCall {
+  bool tf32;
+  int device;
+  StreamHandle stream;
+  void* (*workspace)(void* owner, size_t bytes);  // asked at most once; valid in stream order
+  void* owner;
+  bool wrote_bias_grad = false;   // else the library has no such product of this shape
+  const char* message = nullptr;  // a failure of the library, of static life
+};
+// The product of `desc` in stream order, by the first choice of cuBLASLt's heuristic for the shape.
+Status gemm(const GemmDesc& desc, GemmCall& call);
 // Opens what gemm needs, which takes a while the first time; the reason if it is not there.
 Status gemm_open(const char** message);
 
@@ -159,8 +166,9 @@ inline ErrorSink error_sink(KernelContext& c) {
 
 // Throws DeviceError with call, error name, text and c.op for anything but kSuccess.
 void launch_call(KernelContext& c, const KernelCall& call);
-// Workspace comes from the allocator. Throws DeviceError.
-void gemm(KernelContext& c, const GemmDesc& desc);
+// Workspace comes from the allocator. Throws DeviceError. -> did it write bias_grad?
+bool gemm_with_bias_grad(KernelContext& c, const GemmDesc& desc);
+inline void gemm(KernelContext& c, const GemmDesc& desc) { gemm_with_bias_grad(c, desc); }
 
 namespace detail {
 template <class... P, size_t... I>

@@ -126,6 +126,24 @@ Tensor act_grad(Activation activation, const Tensor& g, const Tensor& y) {
   return activation == Activation::tanh ? tanh_grad(g, y) : sigmoid_grad(g, y);
 }
 
+// Gradients of x, w and b from g [M, N], dense.
+Grads linear_grads(const Tensor& g, const Saved& x, const Saved& w, Needs need) {
+  Tensor gx, gw, gb;
+  if (need[0]) gx = mm(g, false, w(), false);
+  if (need[1] && need[2] && !grad_enabled() && has_kernel<rows::linear_grad_weight>(device_of(g))) {
+    const Tensor input = x();
+    const int64_t shape[2] = {view_of(g).shape[1], view_of(input).shape[1]};
+    gw = make(device_of(g), view_of(g).dtype, 2, shape);
+    gb = make(device_of(g), view_of(g).dtype, 1, shape);
+    launch<rows::linear_grad_weight>("linear_grad_weight", device_of(g), view_of(gw), view_of(gb),
+                                     use(g), use(input));
+  } else {
+    if (need[1]) gw = mm(g, true, x(), false);
+    if (need[2]) gb = sum(g, {0});
+  }
+  return {gx, gw, gb};
+}
+
 // x [M, K], dense.
 Tensor linear_2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
   if (!has_kernel<rows::linear>(device_of(x))) {
@@ -139,9 +157,7 @@ Tensor linear_2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Acti
   if (!recording(x, weight, bias)) return out;
   auto formula = [x = Saved(used_by(weight, x)), w = Saved(used_by(x, weight))](
                      const Tensor& gradient, Needs need) {
-    const Tensor g = gradient.contiguous();
-    return Grads{need[0] ? mm(g, false, w(), false) : Tensor(),
-                 need[1] ? mm(g, true, x(), false) : Tensor(), need[2] ? sum(g, {0}) : Tensor()};
+    return linear_grads(gradient.contiguous(), x, w, need);
   };
   if (activation == Activation::none)
     return attach(out, "linear", {x, weight, bias}, std::move(formula));

@@ -1,4 +1,5 @@
-// Rows matmul and linear: both hand their shapes to the gemm interface.
+// Rows matmul, linear and linear_grad_weight: all hand their shapes to the gemm interface.
+#include "kernels/common/row_sums.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/kernels.h"
 
@@ -53,6 +54,13 @@ void linear(KernelContext& context, const View& out, const View& x, const View& 
   } else {
     run_linear<double>(context, out, x, w, b, act);
   }
+}
+
+void linear_grad_weight(KernelContext& context, const View& gw, const View& gb, const View& g,
+                        const View& x) {
+  const int64_t rows = g.shape[0];
+  matmul(context, gw, g, x, {1, gw.shape[0], gw.shape[1], rows, 0, 0, true, false});
+  reduce(context, ReduceOp::sum, as_row_sums(gb, g), g, {1});
 }
 
 }  // namespace tinytorch::TT_KERNEL_NS

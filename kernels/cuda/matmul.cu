@@ -1,6 +1,7 @@
-// Rows matmul and linear. Products go to gemm of the backend, but a small one costs less than the
-// library's call and gets a kernel of its own, bias and activation included: which of the two is a
-// rule on the shape.
+// Rows matmul, linear and linear_grad_weight. Products go to gemm of the backend, but a small one
+// costs less than the library's call and gets a kernel of its own, bias and activation included:
+// which of the two is a rule on the shape.
+#include "kernels/common/row_sums.h"
 #include "kernels/cuda/divisor.cuh"
 #include "kernels/cuda/kernels.h"
 
@@ -120,23 +121,24 @@ void small_product(KernelContext& c, const GemmDesc& g) {
          {block}, 0, c, p, g.act, a, b, bias, static_cast<T*>(g.c));
 }
 
-// g.act may be any activation here, k may be 0.
-void product(KernelContext& c, GemmDesc g) {
+// g.act may be any activation here, k may be 0. -> did it write bias_grad?
+bool product(KernelContext& c, GemmDesc g) {
   if (is_small(g)) {
     with_float(g.dtype, [&](auto tag) { small_product<typename decltype(tag)::Type>(c, g); });
-    return;
+    return false;
   }
   const Activation act = g.act;
   const bool apart = act == Activation::tanh || act == Activation::sigmoid;
   if (apart) g.act = Activation::none;
-  gemm(c, g);
-  if (!apart) return;
+  const bool wrote_bias_grad = gemm_with_bias_grad(c, g);
+  if (!apart) return wrote_bias_grad;
   const int64_t numel = g.m * g.n;
   with_float(g.dtype, [&](auto tag) {
     using T = typename decltype(tag)::Type;
     launch(linear_activation_kernel<T>, {blocks_for(numel, kBlock)}, {threads_for(numel)}, 0, c,
            static_cast<T*>(g.c), numel, act);
   });
+  return wrote_bias_grad;
 }
 
 }  // namespace
@@ -163,6 +165,16 @@ void linear(KernelContext& context, const View& out, const View& x, const View& 
   g.bias = b ? b->data : nullptr;
   g.act = act;
   product(context, g);
+}
+
+void linear_grad_weight(KernelContext& context, const View& gw, const View& gb, const View& g,
+                        const View& x) {
+  const int64_t rows = g.shape[0], inputs = x.shape[1], outputs = g.shape[1];
+  GemmDesc d{gw.dtype, outputs, inputs,  rows,   1,      g.data, x.data, gw.data,
+             true,     false,   outputs, inputs, inputs, 0,      0,      0};
+  d.bias_grad = gb.data;
+  if (gw.numel && product(context, d)) return;
+  reduce(context, ReduceOp::sum, as_row_sums(gb, g), g, {1});
 }
 
 }  // namespace tinytorch::TT_KERNEL_NS

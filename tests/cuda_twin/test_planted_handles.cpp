@@ -183,18 +183,20 @@ std::string product_past_the_end(Host& h, bool planted) {
   fill_bytes(c, 0, kBytes, h.streams[0]);
   cuda::GemmDesc d = square(a, a, c);
   if (planted) d.lda = 4;
-  const char* message;
-  gemm(d, false, nullptr, 0, 0, h.streams[0], &message);
+  GemmCall call = product_in(h.streams[0]);
+  gemm(d, call);
   return result(h.streams[0], c, 0);
 }
 std::string product_workspace_in_use(Host& h, bool planted) {
-  float *a = h.floats(), *c = h.floats(), *work = h.floats();
-  set(h.streams[0], a, 1);
-  set(h.streams[0], c, 2);
-  set(h.streams[0], work, 2);
-  const char* message;
-  gemm(square(a, a, c), false, planted ? c : work, kBytes, 0, h.streams[0], &message);
-  return result(h.streams[0], c, 2);
+  constexpr int kTerms = 1024;  // so many that they are split
+  float *a = h.floats(2 * kTerms), *c = h.floats(16), *work = h.floats(16);
+  fill_bytes(a, 0, 2 * kTerms * sizeof(float), h.streams[0]);
+  fill_bytes(c, 0, kBytes, h.streams[0]);
+  cuda::GemmDesc d = square(a, a, c);
+  d.k = d.lda = kTerms;
+  GemmCall call = product_in(h.streams[0], planted ? c : work);
+  gemm(d, call);
+  return result(h.streams[0], c, 0);
 }
 
 const Fault kFaults[] = {

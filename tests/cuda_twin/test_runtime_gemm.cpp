@@ -71,8 +71,9 @@ void check(const Case& t) {
   d.a = da.data, d.b = db.data, d.c = dc.data;
   if (t.bias) d.bias = dbias.data;
   if (t.relu) d.act = Activation::relu;
-  const char* message;
-  ASSERT_EQ(gemm(d, false, nullptr, 0, 0, h.streams[0], &message), kSuccess) << message;
+  const OnDevice<T> work(std::vector<T>(t.k < 1024 ? 1 : 4 * dc.values().size()), h.streams[0]);
+  GemmCall call = product_in(h.streams[0], work.data);
+  ASSERT_EQ(gemm(d, call), kSuccess) << call.message;
   const std::vector<T> c = dc.values();
   for (int64_t i = 0; i < t.batch * t.m; ++i)
     for (int64_t j = 0; j < d.ldc; ++j) {
@@ -132,11 +133,11 @@ TEST_F(Runtime, ProductsCarryNanAndInfinity) {
     cuda::GemmDesc d{Dtype::f32, 1,     1, 2, 1, a.data, b.data, c.data,
                      false,      false, 2, 1, 1, 0,      0,      0};
     d.act = Activation::relu;
-    const char* message;
-    gemm(d, false, nullptr, 0, 0, h.streams[0], &message);
+    GemmCall call = product_in(h.streams[0]);
+    gemm(d, call);
     d.dtype = Dtype::f64;
     d.a = a8.data, d.b = b8.data, d.c = c8.data;
-    gemm(d, false, nullptr, 0, 0, h.streams[0], &message);
+    gemm(d, call);
     EXPECT_EQ(std::isnan(c.values()[0]), std::isnan(odd));
     EXPECT_EQ(std::isnan(c8.values()[0]), std::isnan(odd));
   }
@@ -147,26 +148,55 @@ TEST_F(Runtime, ProductsOfBadShapesAreRefused) {
   const OnDevice<float> a({1, 2, 3, 4}, h.streams[0]);
   const cuda::GemmDesc good{Dtype::f32, 2,     2, 2, 1, a.data, a.data, a.data,
                             false,      false, 2, 2, 2, 0,      0,      0};
-  const char* message = nullptr;
   const auto refused = [&](auto change) {
     cuda::GemmDesc d = good;
     change(d);
-    return gemm(d, false, nullptr, 0, 0, h.streams[0], &message) == kInvalidValue && message;
+    GemmCall call = product_in(h.streams[0]);
+    return gemm(d, call) == kInvalidValue && call.message;
   };
   EXPECT_TRUE(refused([](cuda::GemmDesc& d) { d.lda = 1; }));
   EXPECT_TRUE(refused([](cuda::GemmDesc& d) { d.k = 0; }));
   EXPECT_TRUE(refused([](cuda::GemmDesc& d) { d.dtype = Dtype::i32; }));
   EXPECT_TRUE(refused([](cuda::GemmDesc& d) { d.batch = 2; }));
   EXPECT_TRUE(refused([](cuda::GemmDesc& d) { d.act = Activation::tanh; }));
-  EXPECT_EQ(gemm(good, false, nullptr, 0, 1, h.streams[0], &message), kInvalidValue);
+  EXPECT_TRUE(refused([&](cuda::GemmDesc& d) { d.bias = d.bias_grad = a.data; }));
+  GemmCall other = product_in(h.streams[0], nullptr, 1);
+  EXPECT_EQ(gemm(good, other), kInvalidValue);
+}
+
+// The library has this epilogue for some shapes; of the others it writes nothing there.
+TEST_F(Runtime, ProductsSumTheRowsOfTheirFirstOperand) {
+  for (const int64_t n : {4, 3}) {
+    for (const bool ta : {false, true}) {
+      Host h;
+      const auto a = random_values<float>(5 * 7),
+                 b = random_values<float>(static_cast<size_t>(7 * n));
+      const OnDevice<float> da(a, h.streams[0]), db(b, h.streams[0]),
+          dc(std::vector<float>(static_cast<size_t>(5 * n)), h.streams[0]),
+          sums(std::vector<float>(5, -9), h.streams[0]);
+      cuda::GemmDesc d{Dtype::f32, 5,     n,          7, 1, da.data, db.data, dc.data,
+                       ta,         false, ta ? 5 : 7, n, n, 0,       0,       0};
+      d.bias_grad = sums.data;
+      GemmCall call = product_in(h.streams[0]);
+      ASSERT_EQ(gemm(d, call), kSuccess) << call.message;
+      EXPECT_EQ(call.wrote_bias_grad, n == 4);
+      const std::vector<float> seen = sums.values();
+      for (size_t i = 0; i < 5; ++i) {
+        double sum = 0;
+        for (size_t k = 0; k < 7; ++k) sum += static_cast<double>(a[ta ? k * 5 + i : i * 7 + k]);
+        EXPECT_FLOAT_EQ(seen[i], n == 4 ? static_cast<float>(sum) : -9);
+      }
+    }
+  }
 }
 
 TEST_F(Runtime, AFailedProductTellsAMessage) {
   Host h;
-  const char* message = nullptr;
   control().fail("gemm", 1, kUnknown);
-  EXPECT_EQ(gemm({}, false, nullptr, 0, 0, h.streams[0], &message), kUnknown);
-  ASSERT_NE(message, nullptr);
+  GemmCall call = product_in(h.streams[0]);
+  EXPECT_EQ(gemm({}, call), kUnknown);
+  ASSERT_NE(call.message, nullptr);
+  const char* message = nullptr;
   control().fail("gemm_open", 1, kUnknown);
   EXPECT_EQ(gemm_open(&message), kUnknown);
   ASSERT_NE(message, nullptr);

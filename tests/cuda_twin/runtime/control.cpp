@@ -45,8 +45,7 @@ constexpr std::string_view kCalls[] = {"driver_version",
                                        "graph_launch",
                                        "graph_destroy",
                                        "gemm",
-                                       "gemm_open",
-                                       "gemm_workspace"};
+                                       "gemm_open"};
 
 void set_seed(uint64_t seed) {
   const Lock lock(late::scheduler().mutex);

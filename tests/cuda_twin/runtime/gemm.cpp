@@ -149,6 +149,17 @@ std::vector<float> in_tf32(const Matrix<float>& a, int64_t rows, int64_t columns
   return out;
 }
 
+// The sums of op(A)'s rows, of float operands.
+void sum_rows(const cuda::GemmDesc& d) {
+  const auto* a = static_cast<const float*>(d.a);
+  for (int64_t i = 0; i < d.m; ++i) {
+    double sum = 0;
+    for (int64_t k = 0; k < d.k; ++k)
+      sum += static_cast<double>(d.ta ? a[k * d.lda + i] : a[i * d.lda + k]);
+    static_cast<float*>(d.bias_grad)[i] = static_cast<float>(sum);
+  }
+}
+
 template <class T>
 void run_product(const cuda::GemmDesc& d, bool tf32) {
   for (int64_t i = 0; i < d.batch; ++i) {
@@ -192,6 +203,7 @@ class Product final : public Work {
     if (!bad.empty()) return device.lose(kIllegalAddress, bad);
     scribble();
     d.dtype == Dtype::f64 ? run_product<double>(d, false) : run_product<float>(d, tf32_);
+    if (d.bias_grad) sum_rows(d);
   }
   void count(TinytorchTwinCounters& c) const override { ++c.gemms; }
 
@@ -212,6 +224,7 @@ class Product final : public Work {
                           : bytes_of(d, d.k, d.n, d.ldb, d.stride_b));
     d.c = place(d.c, bytes_of(d, d.m, d.n, d.ldc, d.stride_c));
     if (d.bias) d.bias = place(d.bias, static_cast<size_t>(d.n) * (d.dtype == Dtype::f64 ? 8 : 4));
+    if (d.bias_grad) d.bias_grad = place(d.bias_grad, static_cast<size_t>(d.m) * sizeof(float));
     if (workspace_) place(workspace_, workspace_bytes_);
     return bad;
   }
@@ -238,8 +251,18 @@ const char* what_is_wrong(const cuda::GemmDesc& d) {
     return "a leading dimension is shorter than the rows";
   if (d.batch > 1 && d.stride_c < (d.m - 1) * d.ldc + d.n) return "the results overlap";
   if (d.act != Activation::none && d.act != Activation::relu) return "activation";
+  if (d.bias_grad && (d.bias || d.act != Activation::none || d.batch > 1))
+    return "bias_grad beside another epilogue";
   return nullptr;
 }
+
+// As a library that splits long sums.
+size_t workspace_of(const cuda::GemmDesc& d) {
+  const size_t element = d.dtype == Dtype::f64 ? 8 : 4;
+  return d.k < 1024 ? 0 : 4 * static_cast<size_t>(d.m * d.n * d.batch) * element;
+}
+// As a library that has this epilogue for some shapes only.
+bool has_bias_grad(const cuda::GemmDesc& d) { return d.dtype == Dtype::f32 && d.n % 4 == 0; }
 
 }  // namespace
 }  // namespace tinytorch::twin
@@ -248,33 +271,26 @@ namespace tinytorch::cuda::rt {
 
 using namespace twin;
 
-Status gemm(const GemmDesc& desc, bool tf32, void* workspace, size_t workspace_bytes, int device,
-            StreamHandle handle, const char** message) {
-  Call call("gemm");
-  *message = nullptr;
-  TwinStream* stream = call.failed() ? nullptr : call.stream(handle);
+Status gemm(const GemmDesc& desc, GemmCall& gemm) {
   const char* wrong = what_is_wrong(desc);
-  if (stream && stream->device.index != device) wrong = "the stream is of another device";
+  GemmDesc product = desc;
+  if (!has_bias_grad(desc)) product.bias_grad = nullptr;
+  const size_t bytes = wrong ? 0 : workspace_of(product);
+  void* workspace = bytes ? gemm.workspace(gemm.owner, bytes) : nullptr;  // calls the runtime
+  Call call("gemm");
+  TwinStream* stream = call.failed() ? nullptr : call.stream(gemm.stream);
   if (!stream) {
-    *message = text_of(call.status());
+    gemm.message = text_of(call.status());
     return call.status();
   }
+  if (stream->device.index != gemm.device) wrong = "the stream is of another device";
   if (wrong) {
-    *message = wrong;
+    gemm.message = wrong;
     return refuse(kInvalidValue, std::string("gemm: ") + wrong);
   }
-  give(*stream, std::make_unique<Product>(stream->device, desc, tf32, workspace, workspace_bytes));
+  gemm.wrote_bias_grad = product.bias_grad != nullptr;
+  give(*stream, std::make_unique<Product>(stream->device, product, gemm.tf32, workspace, bytes));
   return kSuccess;
-}
-
-// As a library that splits long sums.
-Status gemm_workspace(const GemmDesc& desc, bool /*tf32*/, int /*device*/, size_t* bytes,
-                      const char** message) {
-  const Call call("gemm_workspace");
-  *message = call.failed() ? text_of(call.status()) : nullptr;
-  const size_t element = desc.dtype == Dtype::f64 ? 8 : 4;
-  *bytes = desc.k < 1024 ? 0 : 4 * static_cast<size_t>(desc.m * desc.n * desc.batch) * element;
-  return call.status();
 }
 
 Status gemm_open(const char** message) {

@@ -57,6 +57,11 @@ inline Status add(StreamHandle stream, float* out, const float* a, const float* 
   return launch_one(stream, "add", add_kernel, out, a, b);
 }
 
+// A product in a stream, with `workspace` where it asks for some.
+inline GemmCall product_in(StreamHandle stream, void* workspace = nullptr, int device = 0) {
+  return {false, device, stream, [](void* owner, size_t) { return owner; }, workspace};
+}
+
 // ---- what a program needs; everything goes when it ends
 
 class Host {

@@ -202,7 +202,7 @@ struct Unusable {
 };
 
 // Raised by any change to view.h, params.h, the lists or the classes above.
-inline constexpr int kSpiNumber = 4;
+inline constexpr int kSpiNumber = 5;
 // Compiler ABI and the sizes of the SPI's structs: a plugin built otherwise is refused.
 #define TT_STRING2(x) #x
 #define TT_STRING(x) TT_STRING2(x)
