@@ -32,6 +32,7 @@ Gpu::Gpu(int index)
       health_(label_.c_str()),
       events_(health_),
       error_slots_(health_),
+      staging_(health_, events_),
       allocator_(*this),
       stream_(*this) {}
 

@@ -10,6 +10,7 @@
 #include "backends/cuda/check.h"
 #include "backends/cuda/error_slots.h"
 #include "backends/cuda/events.h"
+#include "backends/cuda/staging.h"
 #include "backends/cuda/stream.h"
 
 namespace tinytorch::cuda {
@@ -35,6 +36,7 @@ class Gpu {
   Health& health() noexcept { return health_; }
   EventPool& events() noexcept { return events_; }
   ErrorSlots& error_slots() noexcept { return error_slots_; }
+  Staging& staging() noexcept { return staging_; }
   DeviceAllocator& allocator() noexcept { return allocator_; }
   CudaStream& stream() noexcept { return stream_; }
   const rt::DeviceFacts& facts() const noexcept { return facts_; }
@@ -50,6 +52,7 @@ class Gpu {
   Health health_;
   EventPool events_;
   ErrorSlots error_slots_;
+  Staging staging_;
   DeviceAllocator allocator_;
   rt::DeviceFacts facts_{};
   CudaStream stream_;  // the default one

@@ -54,11 +54,13 @@ void CudaStream::attach(const std::shared_ptr<const ErrorSlot>& slot) {
   attached_.push_back(slot);
 }
 
-// A copy from pageable memory has taken its bytes when the call returns; one to the host is waited
-// for, whatever kind of memory that is.
+// A copy from the host has taken its bytes when the call returns; one to the host is waited for,
+// whatever kind of memory that is.
 void CudaStream::copy(void* dst, const void* src, size_t bytes, CopyKind kind) {
   enter("copy");
   if (bytes == 0) return;
+  if (kind == CopyKind::host_to_device && !graph_pool_)
+    return gpu_.staging().copy(dst, src, bytes, native_.stream);
   TT_CUDA_CHECK(gpu_.health(), "copy", rt::copy(dst, src, bytes, kind, native_.stream));
   if (kind == CopyKind::device_to_host)
     TT_CUDA_CHECK(gpu_.health(), "copy", rt::stream_synchronize(native_.stream));
