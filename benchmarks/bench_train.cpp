@@ -50,17 +50,18 @@ void report_memory(const std::string& name, const Device& device, const std::fun
 // What a step computes and moves by the cost of its rows: the figures for a floor.
 void report_work(const std::string& name, const std::function<void()>& step,
                  const Reporter& report) {
-  OpTable table;
+  EventLog log;
   {
-    const Subscription subscription(table);
+    const Subscription subscription(log);
     step();
   }
   double flops = 0, bytes = 0, calls = 0;
-  for (const OpTable::Row& row : table.rows()) {
-    flops += row.flops;
-    bytes += row.bytes;
-    calls += static_cast<double>(row.calls);
-  }
+  log.for_each([&](const Event& e) {
+    if (e.kind != EventKind::op) return;
+    flops += e.flops;
+    bytes += static_cast<double>(e.bytes);
+    ++calls;
+  });
   report.facts(name, "work", {{"flops", flops}, {"bytes", bytes}, {"kernel_calls", calls}});
 }
 

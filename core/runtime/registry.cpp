@@ -100,6 +100,12 @@ const char* device_label(const Allocator* allocator) noexcept {
   return "";
 }
 
+std::vector<DeviceState*> opened_devices() {
+  Registry& r = registry();
+  std::lock_guard lock(r.mutex);
+  return r.devices;
+}
+
 std::vector<std::string> known_backends() {
   std::vector<std::string> names;
   for (const BuiltinBackend& b : builtin_backends()) names.push_back(b.name);
