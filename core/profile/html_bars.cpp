@@ -8,12 +8,16 @@
 
 namespace tinytorch::report {
 
+namespace {
+constexpr double kPerCharacter = 6.7;  // about, of the 12 px font
+}
+
 double open_svg(std::string& out, const std::string& title,
                 const std::vector<LegendEntry>& legend) {
   out += "<title>" + escaped(title) + "</title>\n<text class=\"t\" x=\"8\" y=\"18\">" +
          escaped(title) + "</text>\n";
   if (legend.size() < 2) return 34;
-  constexpr double kLine = 20, kPerCharacter = 6.7;
+  constexpr double kLine = 20;
   double x = 8, y = 40;
   for (const LegendEntry& entry : legend) {
     const double width = 32 + kPerCharacter * static_cast<double>(entry.name.size());
@@ -39,11 +43,20 @@ std::string close_svg(const std::string& body, double height) {
 
 namespace {
 
-constexpr double kLabels = 190, kValues = 90, kThick = 14, kBetween = 10;
+constexpr double kValues = 90, kThick = 14, kBetween = 10;
+constexpr size_t kLongestLabel = 44;
+
+// What the labels take, so that the longest fits.
+double label_width(const Bars& bars) {
+  size_t longest = 10;
+  for (const BarRow& row : bars.rows) longest = std::max(longest, row.label.size());
+  return 16 + kPerCharacter * static_cast<double>(std::min(longest, kLongestLabel));
+}
 
 struct Drawing {
   const Bars& bars;
   std::string& out;
+  double left;      // of the bars
   double per_unit;  // pixels
 
   int color(size_t name) const {
@@ -61,7 +74,7 @@ struct Drawing {
            text(amount, bars.unit).c_str());
   }
   void label(const BarRow& row, double y) const {
-    append(out, "<text x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">", kLabels - 8, y);
+    append(out, "<text x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">", left - 8, y);
     out += escaped(row.label) + "</text>\n";
   }
 
@@ -70,10 +83,10 @@ struct Drawing {
     double sum = 0;
     for (size_t n = 0; n < row.values.size(); ++n) {
       if (!(row.values[n] > 0)) continue;
-      bar(row, n, kLabels + sum * per_unit, y);
+      bar(row, n, left + sum * per_unit, y);
       sum += row.values[n];
     }
-    value(sum, kLabels + sum * per_unit, y);
+    value(sum, left + sum * per_unit, y);
     return y + kThick;
   }
   double beside(const BarRow& row, double y) const {
@@ -82,8 +95,8 @@ struct Drawing {
     label(row, y + kThick * static_cast<double>(count) / 2 + 3);
     for (size_t n = 0; n < row.values.size(); ++n) {
       if (!std::isfinite(row.values[n])) continue;
-      bar(row, n, kLabels, y);
-      value(row.values[n], kLabels + row.values[n] * per_unit, y);
+      bar(row, n, left, y);
+      value(row.values[n], left + row.values[n] * per_unit, y);
       y += kThick;
     }
     return y;
@@ -116,7 +129,8 @@ std::string svg(const Bars& bars) {
     }
   }
   std::string out;
-  const Drawing drawing{bars, out, longest > 0 ? (kWidth - kLabels - kValues) / longest : 0};
+  const double left = label_width(bars);
+  const Drawing drawing{bars, out, left, longest > 0 ? (kWidth - left - kValues) / longest : 0};
   std::vector<LegendEntry> legend;
   for (size_t n = 0; n < bars.names.size(); ++n)
     legend.push_back({bars.names[n], drawing.color(n)});

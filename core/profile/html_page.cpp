@@ -48,7 +48,7 @@ void append_cell(std::string& out, const Cell& cell, bool number) {
   if (cell.share >= 0) {
     const double percent = std::clamp(cell.share, 0.0, 1.0) * 100;
     append(out,
-           " style=\"background-image:linear-gradient(to right,var(--bar) %.1f%%,"
+           " style=\"min-width:80px;background-image:linear-gradient(to right,var(--bar) %.1f%%,"
            "transparent %.1f%%)\"",
            percent, percent);
   }

@@ -49,7 +49,7 @@ std::string grouped(double whole) {
 
 std::string scaled(double value, double step, const char* const* names, int count) {
   int at = 0;
-  while (at + 1 < count && std::abs(value) >= step * 0.9995) value /= step, ++at;
+  for (; at + 1 < count && std::abs(value) >= step * 0.9995; ++at) value /= step;
   return digits(value) + names[at];
 }
 
@@ -166,7 +166,7 @@ std::vector<double> ticks(double low, double high, Unit unit, bool logarithmic, 
   const double scale = scale_of(high, unit);
   double step = round_step((high - low) / scale / wanted);
   if (unit == Unit::count && step < 1 && high >= 2) step = 1;
-  const double first = std::ceil(low / scale / step - 1e-9);
+  const double first = std::ceil(low / scale / step - 1e-9) + 0.0;  // no -0
   for (double at = first; at * step * scale <= high * (1 + 1e-9); ++at)
     out.push_back(at * step * scale);
   return out;
