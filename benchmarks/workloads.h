@@ -10,6 +10,7 @@
 
 #include <tinytorch/nn.h>
 #include <tinytorch/optim.h>
+#include <tinytorch/predict.h>
 
 namespace bench {
 
@@ -35,7 +36,7 @@ struct TrainingWorkload {
   int64_t batch = 0;  // samples of a step
   // On the thread's default device, from its generator; the optimizer is not made yet.
   std::function<TrainingTask()> model_and_data;
-  OptimizerFactory optimizer;
+  tinytorch::OptimizerFactory optimizer;
 
   TrainingTask make() const {
     TrainingTask task = model_and_data();
