@@ -88,7 +88,7 @@ struct TT_API MemoryProfile {
   double allocate_seconds = 0;  // in the allocator, on the host
   // Over all steps but the first, which makes state and fills caches (or over it, if it is alone).
   double allocs_per_step = 0, system_calls_per_step = 0;
-  double leak_bytes_per_step = 0;  // slope of in_use at the ends of the steps but the first
+  double leak_bytes_per_step = 0;  // slope of in_use from the end of the first step on
 
   double hit_rate() const;         // of allocations served without a call to the system, 0 to 1
   double fragmentation() const;    // share of what is reserved at the end and not in use, 0 to 1
