@@ -16,7 +16,8 @@ import zlib
 ARGUMENTS = {
     "validate": ["--device", "cpu", "--report", "{out}"],
     "memory_profile": ["--devices", "cpu,reference", "--workload", "xor_sgd", "--steps", "4", "--out", "{out}"],
-    "bench_scaling": ["--devices", "cpu", "--workload", "mlp", "--json", "{out}/rows.json", "--out", "{out}", "--quick"],
+    "bench_scaling": ["--devices", "cpu", "--workload", "mlp", "--batches", "16,32,64", "--widths", "32", "--depths", "1,2", "--threads", "1,2",
+                      "--seconds", "0.01", "--json", "{out}/rows.json", "--out", "{out}"],
 }
 SKIPPED = 77
 failures = []
