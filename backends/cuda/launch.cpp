@@ -3,6 +3,8 @@
 #include <mutex>
 #include <string>
 
+#include <tinytorch/backend/sizing.h>
+
 #include "backends/cuda/backend.h"
 #include "backends/cuda/gpu.h"
 
@@ -64,6 +66,7 @@ std::string matmul_library_failure() {
 }
 
 void launch_call(KernelContext& c, const KernelCall& call) {
+  if (TT_UNLIKELY(only_sizing())) return;
   const Native& n = native_of(c);
   Gpu& device = gpu(n.device);
   device.enter(c.op);
@@ -81,7 +84,9 @@ void gemm(KernelContext& c, const GemmDesc& desc) {
   const char* message = nullptr;
   size_t bytes = 0;
   rt::Status status = rt::gemm_workspace(desc, tf32, n.device, &bytes, &message);
-  if (TT_LIKELY(status == rt::kSuccess && bytes == 0)) {
+  if (TT_UNLIKELY(only_sizing())) {
+    const Workspace workspace(c, bytes);
+  } else if (TT_LIKELY(status == rt::kSuccess && bytes == 0)) {
     status = rt::gemm(desc, tf32, nullptr, 0, n.device, n.stream, &message);
   } else if (status == rt::kSuccess) {
     const Workspace workspace(c, bytes);

@@ -163,6 +163,7 @@ void* Tensor::data_checked(Dtype wanted) const {
     throw ShapeError("[data] " + show(v) + " is not contiguous; call contiguous() first");
   not_in_capture("data",
                  "inside a capture: what the host does there is no launch; do it after replay()");
+  refuse_dry("data", impl_->storage);
   DeviceState* d = impl_->storage->device;
   if (!d->host_memory)
     throw DeviceError("[data] " + show(v) + " lies in the memory of " + d->name +
@@ -214,6 +215,7 @@ void copy_to_host(const View& v, DeviceState* d, void* host) {
 }
 
 void copy_from_host(const View& v, DeviceState* d, const void* host) {
+  if (TT_UNLIKELY(thread_state().dry_run != nullptr)) return;  // nothing is written
   not_in_capture("tensor",
                  "of values of the host inside a capture: every replay would repeat them; make it "
                  "before, and copy_ new values into it between replays");
