@@ -196,7 +196,7 @@ int run(const bench::Arguments& arguments) {
   const DeviceGuard on(device);
   manual_seed(1);
   std::vector<Client> clients = make_clients(workload, device, count);
-  const Setting setting{workload, device.name()};
+  const Setting setting{workload, arguments.text("--device")};
   const auto report = [&](const std::string& text) {
     (path.empty() ? std::cout : file) << text << '\n';
   };

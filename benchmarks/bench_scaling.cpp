@@ -87,7 +87,8 @@ void compare_points(Points& points) {
   }
 }
 
-Points run_sweep(const Sweep& sweep, const Device& device) {
+Points run_sweep(const Sweep& sweep, const std::string& name) {
+  const Device device(name);
   const DeviceGuard on(device);
   const bool threaded = device.backend() == "cpu";
   Points points;
@@ -95,11 +96,8 @@ Points run_sweep(const Sweep& sweep, const Device& device) {
     for (const int64_t depth : sweep.depths)
       for (const int64_t threads : threaded ? sweep.threads : std::vector<int64_t>{1})
         for (const int64_t batch : sweep.batches) {
-          ScalingPoint point{.device = device.name(),
-                             .batch = batch,
-                             .width = width,
-                             .depth = depth,
-                             .threads = threads};
+          ScalingPoint point{
+              .device = name, .batch = batch, .width = width, .depth = depth, .threads = threads};
           set_num_threads(static_cast<int>(threads));
           manual_seed(1);
           measure_time(point, sweep, device);
@@ -139,7 +137,8 @@ bool runs(ScalingPoint& point, int64_t batch, const Sweep& sweep, const Device& 
 
 // Of the largest net. The limit is on what is taken from the system, the fit on what is asked for:
 // their ratio at the largest batch measured stands between the two.
-LargestBatch find_largest(const Sweep& sweep, const Points& points, const Device& device) {
+LargestBatch find_largest(const Sweep& sweep, const Points& points) {
+  const Device device(points.front().device);
   const DeviceGuard on(device);
   ScalingPoint point = points.back();
   const Points net = of_net(points, point);
@@ -204,16 +203,16 @@ Sweep sweep_of(const bench::Arguments& arguments) {
 
 int run(const bench::Arguments& arguments) {
   const Sweep sweep = sweep_of(arguments);
-  std::vector<Device> devices;
-  for (const std::string& name : arguments.list("--devices")) devices.emplace_back(name);
+  const std::vector<std::string> devices = arguments.list("--devices");
+  for (const std::string& name : devices) Device{name};  // all are usable, before any runs
   const std::string folder = arguments.text("--out"), json = arguments.text("--json");
   if (!folder.empty()) std::filesystem::create_directories(folder);
 
   Points all;
   std::vector<LargestBatch> largest;
-  for (const Device& device : devices) {
-    const Points points = run_sweep(sweep, device);
-    largest.push_back(find_largest(sweep, points, device));
+  for (const std::string& name : devices) {
+    const Points points = run_sweep(sweep, name);
+    largest.push_back(find_largest(sweep, points));
     all.insert(all.end(), points.begin(), points.end());
   }
   std::string rows, found;

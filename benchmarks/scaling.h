@@ -9,7 +9,7 @@
 namespace bench {
 
 struct ScalingPoint {
-  std::string device;
+  std::string device;  // as it was given
   int64_t batch = 0, width = 0, depth = 0, threads = 0;
   double step_seconds = 0;             // median
   tinytorch::CategoryBytes at_peak{};  // of live bytes

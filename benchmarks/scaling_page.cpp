@@ -174,7 +174,7 @@ std::string rows_section(const Points& points) {
 std::string device_part(const std::string& folder, const Points& points) {
   const std::string throughput = report::svg(throughput_chart(points));
   const std::string peak = report::svg(peak_chart(points));
-  const std::string name = points.front().device.substr(0, points.front().device.find(':'));
+  const std::string& name = points.front().device;
   report::write(folder + "/throughput_" + name + ".svg", report::svg_file(throughput));
   report::write(folder + "/peak_" + name + ".svg", report::svg_file(peak));
 
