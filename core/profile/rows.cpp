@@ -135,7 +135,11 @@ std::vector<LiveBlock> BlocksAtPeak::finish(int64_t peak_bytes) {
     if (known.at_peak) found_.push_back(std::move(known.block));
   int64_t rest = peak_bytes;
   for (const LiveBlock& block : found_) rest -= block.bytes;
-  if (rest != 0) found_.push_back({.category = Category::other, .bytes = rest});
+  if (rest != 0) {
+    LiveBlock& before = found_.emplace_back();
+    before.category = Category::other;
+    before.bytes = rest;
+  }
   std::sort(found_.begin(), found_.end(), [](const LiveBlock& a, const LiveBlock& b) {
     return a.bytes != b.bytes ? a.bytes > b.bytes : a.born < b.born;
   });
