@@ -80,7 +80,8 @@ MemoryPrediction train(Module& model, const Tensor& x, const OptimizerFactory& f
   constexpr int kSteps = 2;
   for (int i = 0; i < kSteps; ++i) {
     optimizer->zero_grad();
-    loss_of(model(x), target, options).backward();
+    const Tensor loss = loss_of(model(x), target, options);
+    loss.backward();
     optimizer->step();
   }
   return finish();  // while the optimizer's state is alive

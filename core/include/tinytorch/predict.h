@@ -38,7 +38,8 @@ struct PredictOptions {
 using OptimizerFactory = std::function<std::unique_ptr<Optimizer>(std::vector<Tensor> parameters)>;
 
 // The most bytes live on the model's device during steady training of
-//   optimizer->zero_grad(); loss(model(x), y).backward(); optimizer->step();
+//   optimizer->zero_grad(); Tensor l = loss(model(x), y); l.backward(); optimizer->step();
+// (an output that the caller holds on to adds its bytes to backward).
 // Without an optimizer: during inference, model(x) under NoGrad. The model runs in the mode in
 // which it is (train() or eval()).
 //
