@@ -48,7 +48,10 @@ Tensor target_for(const Tensor& output, const Device& device, const PredictOptio
                {.dtype = options.target_dtype, .device = device});
 }
 
-Tensor loss_of(const Tensor& output, const Tensor& target, const PredictOptions& options) {
+// The loss; nothing else of the forward pass is held on to.
+Tensor objective(Module& model, const Tensor& x, const Tensor& target,
+                 const PredictOptions& options) {
+  const Tensor output = model(x);
   return options.loss ? options.loss(output, target) : mse_loss(output, target);
 }
 
@@ -80,8 +83,7 @@ MemoryPrediction train(Module& model, const Tensor& x, const OptimizerFactory& f
   constexpr int kSteps = 2;
   for (int i = 0; i < kSteps; ++i) {
     optimizer->zero_grad();
-    const Tensor loss = loss_of(model(x), target, options);
-    loss.backward();
+    objective(model, x, target, options).backward();
     optimizer->step();
   }
   return finish();  // while the optimizer's state is alive

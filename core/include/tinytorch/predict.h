@@ -38,8 +38,9 @@ struct PredictOptions {
 using OptimizerFactory = std::function<std::unique_ptr<Optimizer>(std::vector<Tensor> parameters)>;
 
 // The most bytes live on the model's device during steady training of
-//   optimizer->zero_grad(); Tensor l = loss(model(x), y); l.backward(); optimizer->step();
-// (an output that the caller holds on to adds its bytes to backward).
+//   optimizer->zero_grad(); objective().backward(); optimizer->step();
+// where objective() returns loss(model(x), y); an output or a loss that a caller holds on to adds
+// its bytes.
 // Without an optimizer: during inference, model(x) under NoGrad. The model runs in the mode in
 // which it is (train() or eval()).
 //
