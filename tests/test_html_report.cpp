@@ -181,7 +181,8 @@ TEST(ReportPage, OfProfilesIsSelfContained) {
     EXPECT_FALSE(contains(page, part)) << part;
   EXPECT_EQ(count(page, "http"), count(page, "xmlns=\"http://www.w3.org/2000/svg\""));
   EXPECT_EQ(count(page, "<svg"), count(page, "</svg>"));
-  EXPECT_EQ(count(page, "<svg"), 1u + 1 + 2 * 2 + 1 + 2);  // peaks, sums, timelines, ops, phases
+  // Peaks, sums, two timelines for each device, ops, phases, steps.
+  EXPECT_EQ(count(page, "<svg"), 1 + 1 + 2 * (a.devices.size() + b.devices.size()) + 1 + 2);
 }
 
 TEST(ReportPage, OneDeviceTwiceIsToldApartByItsSettings) {
