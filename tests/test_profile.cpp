@@ -46,7 +46,7 @@ class ProfileOn : public OnDevice {
  protected:
   ProfileOn() : one_thread_(1) {  // the allocator's peak is exact for one thread
     manual_seed(1);
-    (void)zeros({1});
+    (void)rand({1});  // the generator of the device
     device_.synchronize();
   }
   const DeviceProfile& mine(const Profile& p) const { return p.device(device_.name()); }
@@ -116,6 +116,24 @@ TEST_P(ProfileOn, FollowsEveryAllocation) {
   for (const MemoryPoint& point : mine(p).memory.timeline)
     if (point.op < 40) by_op[static_cast<size_t>(point.op)] = total(point.live);
   EXPECT_EQ(by_op, in_use);
+}
+
+TEST_P(ProfileOn, NamesTheOpOfAWorkspace) {
+  const Tensor a = full({96, 512}, 0.5), b = full({512, 96}, 0.5);
+  Profiler profiler;
+  (void)matmul(a, b);
+  const Profile p = profiler.stop();
+  int64_t workspace = 0;
+  for (const LiveBlock& block : mine(p).memory.alive_at_peak) {
+    if (block.category != Category::workspace) continue;
+    EXPECT_EQ(block.op, "matmul");
+    EXPECT_EQ(block.born, 0);
+    workspace += block.bytes;
+  }
+  EXPECT_EQ(workspace, of(mine(p).memory.at_peak, Category::workspace));
+  if (device_.backend() == "cpu") {
+    EXPECT_GT(workspace, 0);
+  }
 }
 
 TEST_P(ProfileOn, CountsWhatLivedBefore) {

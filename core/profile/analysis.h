@@ -78,6 +78,7 @@ class BlocksAtPeak {
     uint32_t thread;
     bool workspace;
     const void* pointer;
+    size_t found = SIZE_MAX;  // its place there: a workspace is freed before the op has ended
   };
   void wrote(const Event& e);
   void leave(const void* pointer, int64_t op);

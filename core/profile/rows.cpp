@@ -110,11 +110,13 @@ void BlocksAtPeak::follow(const Event& e) {
 void BlocksAtPeak::wrote(const Event& e) {
   std::erase_if(pending_, [&](const Pending& p) {
     if (p.thread != e.thread && !p.workspace) return false;
-    if (const auto it = live_.find(p.pointer); it != live_.end()) {
-      LiveBlock& block = it->second.block;
-      block.op = e.name;
-      if (block.module.empty()) block.module = rows_.module_of(e);
-    }
+    const auto it = live_.find(p.pointer);
+    LiveBlock* block = p.found != SIZE_MAX ? &found_[p.found]
+                       : it != live_.end() ? &it->second.block
+                                           : nullptr;
+    if (!block) return true;
+    block->op = e.name;
+    if (block->module.empty()) block->module = rows_.module_of(e);
     return true;
   });
 }
@@ -125,6 +127,8 @@ void BlocksAtPeak::leave(const void* pointer, int64_t op) {
   Known& known = it->second;
   if (known.at_peak) {
     known.block.freed = op;
+    for (Pending& p : pending_)
+      if (p.pointer == pointer) p.found = found_.size();
     found_.push_back(std::move(known.block));
   }
   live_.erase(it);

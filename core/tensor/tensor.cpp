@@ -203,14 +203,14 @@ void copy_bytes(const Tensor& dst, const Tensor& src) {
 void copy_to_host(const View& v, DeviceState* d, void* host) {
   not_in_capture("copy to the host", kNoReading);
   const auto bytes = static_cast<size_t>(bytes_of(v));
+  const int64_t start = observed() ? now_ns() : 0;
   if (d->host_memory && d->synchronous) {
     if (bytes) std::memcpy(host, v.data, bytes);
-    return;
+  } else {
+    Stream* s = current_stream(d);
+    if (bytes) s->copy(host, v.data, bytes, CopyKind::device_to_host);
+    synchronize(d, s);
   }
-  const int64_t start = observed() ? now_ns() : 0;
-  Stream* s = current_stream(d);
-  if (bytes) s->copy(host, v.data, bytes, CopyKind::device_to_host);
-  synchronize(d, s);
   if (observed()) emit_copy(d, bytes, start);
 }
 
@@ -221,12 +221,12 @@ void copy_from_host(const View& v, DeviceState* d, const void* host) {
                  "before, and copy_ new values into it between replays");
   const auto bytes = static_cast<size_t>(bytes_of(v));
   if (!bytes) return;
+  const int64_t start = observed() ? now_ns() : 0;
   if (d->host_memory && d->synchronous) {
     std::memcpy(v.data, host, bytes);
-    return;
+  } else {
+    current_stream(d)->copy(v.data, host, bytes, CopyKind::host_to_device);
   }
-  const int64_t start = observed() ? now_ns() : 0;
-  current_stream(d)->copy(v.data, host, bytes, CopyKind::host_to_device);
   if (observed()) emit_copy(d, bytes, start);
 }
 
