@@ -3,85 +3,14 @@
 // measured apart as well, and the allocator's work.
 #include <tinytorch/tinytorch.h>
 
-#include <memory>
-
 #include "benchmarks/driver.h"
-#include "examples/models/gpt.h"
-#include "examples/models/resnet.h"
+#include "benchmarks/workloads.h"
 
 namespace {
 
 using namespace tinytorch;
 using bench::Reporter;
-
-enum class Rule : uint8_t { sgd, adam };
-
-struct Task {
-  std::unique_ptr<Module> net;
-  Tensor x, y;
-  std::unique_ptr<Loss> loss;
-  std::unique_ptr<Optimizer> optimizer;
-};
-
-Sequential perceptron(const std::vector<int64_t>& widths, Sequential net = Sequential()) {
-  for (size_t i = 0; i + 1 < widths.size(); ++i) {
-    if (i) net.push_back(ReLU());
-    net.push_back(Linear(widths[i], widths[i + 1]));
-  }
-  return net;
-}
-
-template <class Net>
-std::unique_ptr<Module> owned(Net net) {
-  return std::make_unique<Net>(std::move(net));
-}
-
-template <class Net>
-Task classifier(Net net, const Shape& input, int64_t classes) {
-  return {owned(std::move(net)), randn(input), randint(0, classes, {input[0]}),
-          std::make_unique<CrossEntropyLoss>(), nullptr};
-}
-
-Task xor_task() {
-  return {owned(Sequential{Linear(2, 8), Tanh(), Linear(8, 1), Sigmoid()}),
-          tensor<float>({{0, 0}, {0, 1}, {1, 0}, {1, 1}}), tensor<float>({{0}, {1}, {1}, {0}}),
-          std::make_unique<MSELoss>(), nullptr};
-}
-
-Task seed_cnn() {
-  return classifier(Sequential{Conv2d(1, 8, 3), ReLU(), MaxPool2d(2), Conv2d(8, 16, 2), ReLU(),
-                               Flatten(), Linear(64, 3)},
-                    {32, 1, 8, 8}, 3);
-}
-
-Task large_mlp() { return classifier(perceptron({512, 1024, 512, 256, 10}), {128, 512}, 10); }
-
-Task lenet5() {
-  Sequential net{Conv2d(1, 6, 5, {.padding = 2}),
-                 ReLU(),
-                 MaxPool2d(2),
-                 Conv2d(6, 16, 5),
-                 ReLU(),
-                 MaxPool2d(2),
-                 Flatten()};
-  return classifier(perceptron({400, 120, 84, 10}, std::move(net)), {64, 1, 28, 28}, 10);
-}
-
-Task mnist_cnn() {
-  return classifier(
-      Sequential{Conv2d(1, 32, 3), ReLU(), Conv2d(32, 64, 3), ReLU(), MaxPool2d(2), Dropout(0.25),
-                 Flatten(), Linear(9216, 128), ReLU(), Dropout(0.5), Linear(128, 10)},
-      {64, 1, 28, 28}, 10);
-}
-
-Task resnet18() { return classifier(models::ResNet18(10), {32, 3, 32, 32}, 10); }
-
-Task gpt() {
-  constexpr int64_t kTokens = 512, kBatch = 8, kLength = 128;
-  models::Gpt net({.tokens = kTokens, .context = kLength, .width = 256, .heads = 8, .layers = 4});
-  return {owned(std::move(net)), randint(0, kTokens, {kBatch, kLength}),
-          randint(0, kTokens, {kBatch * kLength}), std::make_unique<CrossEntropyLoss>(), nullptr};
-}
+using bench::TrainingTask;
 
 std::vector<double> measure_backward(const std::function<Tensor()>& objective, const Device& device,
                                      double step_seconds) {
@@ -121,17 +50,18 @@ void report_memory(const std::string& name, const Device& device, const std::fun
 // What a step computes and moves by the cost of its rows: the figures for a floor.
 void report_work(const std::string& name, const std::function<void()>& step,
                  const Reporter& report) {
-  OpTable table;
+  EventLog log;
   {
-    const Subscription subscription(table);
+    const Subscription subscription(log);
     step();
   }
   double flops = 0, bytes = 0, calls = 0;
-  for (const OpTable::Row& row : table.rows()) {
-    flops += row.flops;
-    bytes += row.bytes;
-    calls += static_cast<double>(row.calls);
-  }
+  log.for_each([&](const Event& e) {
+    if (e.kind != EventKind::op) return;
+    flops += e.flops;
+    bytes += static_cast<double>(e.bytes);
+    ++calls;
+  });
   report.facts(name, "work", {{"flops", flops}, {"bytes", bytes}, {"kernel_calls", calls}});
 }
 
@@ -148,22 +78,13 @@ void train_captured(const std::string& name, const Device& device,
   report_work(name, replay, report);
 }
 
-void train(const std::string& name, Task (*make)(), Rule rule, const Device& device,
-           const Reporter& report) {
+void train(const std::string& name, const Device& device, const Reporter& report) {
   const DeviceGuard on(device);
   manual_seed(1);
-  Task task = make();
-  if (rule == Rule::adam)
-    task.optimizer = std::make_unique<Adam>(task.net->parameters(), 1e-3);
-  else
-    task.optimizer = std::make_unique<SGD>(task.net->parameters(), 0.01);
+  const TrainingTask task = bench::training_workload(name).make();
   const auto finish = [&] { device.synchronize(); };
-  const auto objective = [&] { return (*task.loss)((*task.net)(task.x), task.y); };
-  const auto step = [&] {
-    task.optimizer->zero_grad();
-    objective().backward();
-    task.optimizer->step();
-  };
+  const auto objective = [&] { return task.objective(); };
+  const auto step = [&] { task.step(); };
   if (report.captured()) return train_captured(name, device, step, report);
   const auto evaluate = [&] {
     const NoGrad guard;
@@ -182,25 +103,14 @@ void train(const std::string& name, Task (*make)(), Rule rule, const Device& dev
   report_work(name, step, report);
 }
 
-bench::Workload workload(const char* name, Task (*make)(), Rule rule) {
-  return {name,
-          [=](const Device& device, const Reporter& report) {
-            train(name, make, rule, device, report);
-          },
-          true};
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run_benchmarks(
-      argc, argv, "times training steps of whole models",
-      {workload("xor_sgd", xor_task, Rule::sgd), workload("xor_adam", xor_task, Rule::adam),
-       workload("seed_cnn_b32_sgd", seed_cnn, Rule::sgd),
-       workload("mlp_large_b128_sgd", large_mlp, Rule::sgd),
-       workload("mlp_large_b128_adam", large_mlp, Rule::adam),
-       workload("lenet5_b64_sgd", lenet5, Rule::sgd),
-       workload("mnist_cnn_b64_sgd", mnist_cnn, Rule::sgd),
-       workload("resnet18_cifar_b32_sgd", resnet18, Rule::sgd),
-       workload("gpt_4l_d256_t128_b8_adam", gpt, Rule::adam)});
+  std::vector<bench::Workload> workloads;
+  for (const std::string& name : bench::training_names())
+    workloads.push_back(
+        {name,
+         [name](const Device& device, const Reporter& report) { train(name, device, report); },
+         true});
+  return bench::run_benchmarks(argc, argv, "times training steps of whole models", workloads);
 }

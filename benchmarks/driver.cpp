@@ -1,76 +1,21 @@
-// Argument parsing and the process per workload; see driver.h.
+// The process per workload and the JSON lines; see driver.h.
 #include "benchmarks/driver.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <iostream>
-#include <optional>
 
 #include <tinytorch/error.h>
+
+#include "benchmarks/arguments.h"
 
 namespace bench {
 namespace {
 
-struct Arguments {
-  std::string device = "cpu", only, json, one;
-  int threads = 1;
-  bool list = false, help = false, captured = false;
-};
-
-void print_help(const char* program, const char* about) {
-  std::cout
-      << program << ": " << about << "\n\nusage: " << program
-      << " [--device D] [--threads N] [--only NAME,...] [--json FILE] [--captured] [--list]\n\n"
-         "  --device D      cpu, reference, cuda, or the name of a plugin (default cpu)\n"
-         "  --threads N     threads of the CPU backend (default 1)\n"
-         "  --only NAME,... workloads whose names start with one of these\n"
-         "  --json FILE     write the lines to FILE instead of standard output\n"
-         "  --captured      capture the step and time its replay (training steps only)\n"
-         "  --list          print the names of the workloads\n\n"
-         "One JSON line a measurement: seconds per call (median, 10th and 90th percentile of "
-         "the rounds) and the peak\n"
-         "resident size of the workload's process in MiB.\n";
-}
-
-std::optional<std::string> parse(int argc, char** argv, Arguments& out) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    if (flag == "--help" || flag == "-h") {
-      out.help = true;
-      return {};
-    }
-    if (flag == "--list") {
-      out.list = true;
-      continue;
-    }
-    if (flag == "--captured") {
-      out.captured = true;
-      continue;
-    }
-    std::string* value = flag == "--device" ? &out.device
-                         : flag == "--only" ? &out.only
-                         : flag == "--json" ? &out.json
-                         : flag == "--one"  ? &out.one
-                                            : nullptr;
-    if (!value && flag != "--threads") return "unknown argument '" + flag + "'";
-    if (i + 1 == argc) return flag + " needs a value";
-    const std::string text = argv[++i];
-    if (value) {
-      *value = text;
-      continue;
-    }
-    char* end = nullptr;
-    const long threads = std::strtol(text.c_str(), &end, 10);
-    if (text.empty() || *end || threads < 1 || threads > 4096)
-      return "--threads needs a number from 1 to 4096, not '" + text + "'";
-    out.threads = static_cast<int>(threads);
-  }
-  return {};
-}
+constexpr int64_t kMostThreads = 4096;
 
 bool wanted(const std::string& name, const std::string& only) {
   if (only.empty()) return true;
@@ -85,10 +30,12 @@ bool wanted(const std::string& name, const std::string& only) {
 
 int run_here(const Workload& workload, const Arguments& arguments) {
   try {
-    tinytorch::set_num_threads(arguments.threads);
-    const tinytorch::Device device(arguments.device);
-    const std::string variant = device.name() + (arguments.captured ? " captured" : "");
-    workload.run(device, Reporter(variant, arguments.threads, arguments.json, arguments.captured));
+    const int threads = static_cast<int>(arguments.number("--threads", 1, kMostThreads));
+    tinytorch::set_num_threads(threads);
+    const tinytorch::Device device(arguments.text("--device"));
+    const bool captured = arguments.given("--captured");
+    const std::string variant = device.name() + (captured ? " captured" : "");
+    workload.run(device, Reporter(variant, threads, arguments.text("--json"), captured));
     return 0;
   } catch (const std::exception& e) {
     std::cerr << workload.name << ": " << e.what() << '\n';
@@ -98,15 +45,10 @@ int run_here(const Workload& workload, const Arguments& arguments) {
 
 // Runs this program again for one workload and waits for it.
 int run_in_child(const std::string& name, const Arguments& arguments) {
-  std::vector<std::string> words = {"bench",
-                                    "--one",
-                                    name,
-                                    "--device",
-                                    arguments.device,
-                                    "--threads",
-                                    std::to_string(arguments.threads)};
-  if (!arguments.json.empty()) words.insert(words.end(), {"--json", arguments.json});
-  if (arguments.captured) words.push_back("--captured");
+  std::vector<std::string> words = {"bench", "--one", name};
+  for (const char* flag : {"--device", "--threads", "--json"})
+    if (arguments.given(flag)) words.insert(words.end(), {flag, arguments.text(flag)});
+  if (arguments.given("--captured")) words.push_back("--captured");
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
@@ -166,39 +108,50 @@ void Reporter::write(const JsonLine& line) const {
   if (!file.flush()) throw tinytorch::IoError("cannot write " + json_path_);
 }
 
-int run_benchmarks(int argc, char** argv, const char* about,
-                   const std::vector<Workload>& workloads) {
-  Arguments arguments;
-  if (const auto problem = parse(argc, argv, arguments)) {
-    std::cerr << argv[0] << ": " << *problem << "; --help lists the arguments\n";
-    return 2;
-  }
-  if (arguments.help) {
-    print_help(argv[0], about);
-    return 0;
-  }
+namespace {
+
+int run(const Arguments& arguments, const std::vector<Workload>& workloads) {
+  arguments.number("--threads", 1, kMostThreads);  // said once, and not by every child
+  const std::string one = arguments.text("--one"), json = arguments.text("--json");
   std::vector<const Workload*> chosen;
   for (const Workload& workload : workloads)
-    if ((arguments.one.empty() ? wanted(workload.name, arguments.only)
-                               : workload.name == arguments.one) &&
-        (workload.can_capture || !arguments.captured))
+    if ((one.empty() ? wanted(workload.name, arguments.text("--only")) : workload.name == one) &&
+        (workload.can_capture || !arguments.given("--captured")))
       chosen.push_back(&workload);
-  if (chosen.empty()) {
-    std::cerr << argv[0] << ": no workload of that name; --list prints the names\n";
-    return 2;
-  }
-  if (arguments.list) {
+  if (chosen.empty())
+    throw tinytorch::ValueError("no workload of that name; --list prints the names");
+  if (arguments.given("--list")) {
     for (const Workload* workload : chosen) std::cout << workload->name << '\n';
     return 0;
   }
-  if (!arguments.one.empty()) return run_here(*chosen[0], arguments);
-  if (!arguments.json.empty() && !std::ofstream(arguments.json, std::ios::trunc)) {
-    std::cerr << argv[0] << ": cannot write " << arguments.json << '\n';
-    return 2;
-  }
+  if (!one.empty()) return run_here(*chosen[0], arguments);
+  if (!json.empty() && !std::ofstream(json, std::ios::trunc))
+    throw tinytorch::ValueError("cannot write " + json);
   int failed = 0;
   for (const Workload* workload : chosen) failed |= run_in_child(workload->name, arguments);
   return failed;
+}
+
+}  // namespace
+
+int run_benchmarks(int argc, char** argv, const char* about,
+                   const std::vector<Workload>& workloads) {
+  const std::string all =
+      std::string(about) +
+      "\n\nOne JSON line a measurement: seconds per call (median, 10th and 90th percentile of the "
+      "rounds) and the peak\nresident size of the workload's process in MiB. Exit status: 0; 1 if "
+      "a "
+      "workload failed; 2 for bad arguments.";
+  return run_program(
+      argc, argv, all.c_str(),
+      {{"--device", "D", "cpu", "cpu, reference, cuda, or the name of a plugin"},
+       {"--threads", "N", "1", "threads of the CPU backend"},
+       {"--only", "NAME,...", "", "workloads whose names start with one of these"},
+       {"--json", "FILE", "", "write the lines to FILE instead of standard output"},
+       {"--captured", "", "", "capture the step and time its replay (training steps only)"},
+       {"--list", "", "", "print the names of the workloads"},
+       {"--one", "NAME", "", ""}},
+      [&](const Arguments& arguments) { return run(arguments, workloads); });
 }
 
 }  // namespace bench

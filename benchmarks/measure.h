@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,18 +56,21 @@ inline double median(const std::vector<double>& sorted) {
   return sorted.size() % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
-// Largest resident size of this process so far (VmHWM of /proc/self/status), MiB; 0 where the
-// system does not tell.
-inline double peak_rss_mib() {
+// A size of this process from /proc/self/status in KiB, such as "VmHWM:", its largest resident size
+// so far, or "VmRSS:", that of now; 0 where the system does not tell.
+inline double process_kib(const char* field) {
   double kib = 0;
   if (std::FILE* file = std::fopen("/proc/self/status", "r")) {
     char line[256];
     while (std::fgets(line, sizeof line, file))
-      if (std::sscanf(line, "VmHWM: %lf", &kib) == 1) break;
+      if (std::strncmp(line, field, std::strlen(field)) == 0)
+        kib = std::strtod(line + std::strlen(field), nullptr);
     std::fclose(file);
   }
-  return kib / 1024;
+  return kib;
 }
+inline double peak_rss_mib() { return process_kib("VmHWM:") / 1024; }
+inline int64_t resident_bytes() { return static_cast<int64_t>(process_kib("VmRSS:") * 1024); }
 
 // One JSON object on one line, built key by key. Values need no escapes: they are names from our
 // own tables.
@@ -77,6 +82,8 @@ class JsonLine {
     std::snprintf(buffer, sizeof buffer, format, value);
     return put(key, buffer);
   }
+  JsonLine& bytes(const char* key, int64_t value) { return put(key, std::to_string(value)); }
+  JsonLine& json(const char* key, const std::string& value) { return put(key, value); }
   std::string str() const { return '{' + body_ + '}'; }
 
  private:

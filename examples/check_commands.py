@@ -27,7 +27,8 @@ def run(*words, **environment):
 
 def check_arguments(validate):
     for words, said in [(["--nonsense"], "--nonsense"), (["--seeds"], "--seeds"), (["--seeds", "0"], "--seeds"), (["--seeds", "2x"], "2x"),
-                        (["--device", "abacus"], "abacus"), (["--data", "/nowhere"], "/nowhere"), (["--json", "/nowhere/f"], "/nowhere/f")]:
+                        (["--device", "abacus"], "abacus"), (["--data", "/nowhere"], "/nowhere"), (["--json", "/nowhere/f"], "/nowhere/f"),
+                        (["--report", "/proc/nowhere"], "/proc/nowhere")]:
         status, _, error = run(validate, *words)
         expect(status == 2 and said in error, f"validate {words}: status {status}, {error!r}")
     status, output, _ = run(validate, "--help")
@@ -58,13 +59,26 @@ def check_part(part):
         expect(part["final_loss"] < part["initial_loss"] and part["seeds"] == 2, f"{name}: {part}")
 
 
+def check_report(folder):
+    with open(os.path.join(folder, "report.html")) as file:
+        page = file.read()
+    with open(os.path.join(folder, "report.md")) as file:
+        text = file.read()
+    for part in PARTS:
+        expect(f"<td>{part}</td>" in page and f"| {part} |" in text, f"report of part {part}")
+    for word in ["floor", "published", "0.2499"]:
+        expect(word in page.lower() and word in text.lower(), f"report without {word}")
+    expect(page.count("<svg") == page.count("</svg>") >= 3, "charts of the report")
+
+
 def check_validate(validate, device):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "report.json")
-        status, output, error = run(validate, "--device", device, "--seeds", "2", "--json", path)
+        status, output, error = run(validate, "--device", device, "--seeds", "2", "--json", path, "--report", folder)
         print(output, error)
         with open(path) as file:
             report = json.load(file)
+        check_report(folder)
     expect(list(report) == ["version", "passed", "devices"], f"keys {list(report)}")
     expect([d["device"] for d in report["devices"]] == [device], "devices")
     expect(report["passed"] is (status == 0) and report["devices"][0]["passed"] is report["passed"], "passed and status differ")

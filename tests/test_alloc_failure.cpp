@@ -157,9 +157,8 @@ TEST_P(AllocationFailure, OfEveryNewWithAnObserver) {
   Trainer trainer(device_);
   trainer.loss(false);
   for (int64_t k = 0; k < 400; k += 3) {
-    OpTable table;
-    ChromeTrace trace;
-    const Subscription a(table), b(trace);
+    EventLog log, bounded(0);
+    const Subscription a(log), b(bounded);
     const ModuleScope scope("step");
     fired = false;
     countdown = k;

@@ -173,13 +173,13 @@ TEST_P(Safety, AMillionOpsOverflowNoStack) {
 // ---- what frozen weights save
 
 double flops_of(const std::function<void()>& f) {
-  OpTable table;
+  EventLog log;
   {
-    const Subscription subscription(table);
+    const Subscription subscription(log);
     f();
   }
   double flops = 0;
-  for (const OpTable::Row& r : table.rows()) flops += r.flops;
+  log.for_each([&](const Event& e) { flops += e.flops; });
   return flops;
 }
 

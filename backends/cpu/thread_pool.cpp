@@ -15,6 +15,8 @@
 #include <system_error>
 #include <thread>
 
+#include <tinytorch/backend/sizing.h>
+
 #include "backends/cpu/rt.h"
 
 namespace tinytorch::cpu {
@@ -235,6 +237,7 @@ int workers_started() noexcept {
 int slot_count() noexcept { return inside_region ? 1 : num_threads(); }
 
 void run_tasks(int64_t tasks, int slots, TaskFunction function, void* argument) {
+  if (TT_UNLIKELY(only_sizing())) return;
   const int threads = static_cast<int>(std::min<int64_t>({tasks, slots, slot_count()}));
   Pool* p = threads > 1 ? pool() : nullptr;
   if (!p || !p->try_take()) {

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include <tinytorch/backend/sizing.h>
+
 #include "backends/cuda/backend.h"
 #include "backends/cuda/gpu.h"
 
@@ -65,6 +67,7 @@ std::string matmul_library_failure() {
 }
 
 void launch_call(KernelContext& c, const KernelCall& call) {
+  if (TT_UNLIKELY(only_sizing())) return;
   const Native& n = native_of(c);
   Gpu& device = gpu(n.device);
   device.enter(c.op);
@@ -82,13 +85,15 @@ bool gemm_with_bias_grad(KernelContext& c, const GemmDesc& desc) {
     KernelContext& context;
     std::optional<Workspace> taken;
   } memory{c, {}};
-  rt::GemmCall call{precision.load(std::memory_order_relaxed) == MatmulPrecision::tf32, n.device,
+  rt::GemmCall call{precision.load(std::memory_order_relaxed) == MatmulPrecision::tf32,
+                    n.device,
                     n.stream,
                     [](void* owner, size_t bytes) {
                       auto& m = *static_cast<Memory*>(owner);
                       return m.taken.emplace(m.context, bytes).data();
                     },
-                    &memory};
+                    &memory,
+                    only_sizing()};
   const rt::Status status = rt::gemm(desc, call);
   if (TT_LIKELY(status == rt::kSuccess)) return call.wrote_bias_grad;
   if (call.message && *call.message && !is_sticky(status))

@@ -123,6 +123,7 @@ struct GemmCall {
   StreamHandle stream;
   void* (*workspace)(void* owner, size_t bytes);  // asked at most once; valid in stream order
   void* owner;
+  bool only_workspace;            // ask for it, and do not run
   bool wrote_bias_grad = false;   // else the library has no such product of this shape
   const char* message = nullptr;  // a failure of the library, of static life
 };

@@ -48,6 +48,7 @@ Tensor& Tensor::requires_grad_(bool on) {
         "[requires_grad_] the tensor was made in InferenceMode; clone() it outside first");
   impl_->link = new_leaf(*this);
   impl_->output = 0;
+  retag(impl_->storage, Category::parameter);
   return *this;
 }
 

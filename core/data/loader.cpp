@@ -6,6 +6,7 @@
 
 #include <tinytorch/error.h>
 #include <tinytorch/ops/random.h>
+#include <tinytorch/profiler.h>
 
 namespace tinytorch {
 
@@ -32,6 +33,7 @@ int64_t DataLoader::size() const {
 }
 
 DataLoader::Iterator DataLoader::begin() {
+  const CategoryGuard category(Category::input);
   const int64_t samples = dataset_->size();
   Tensor order;
   if (options_.shuffle && samples > 0) {
@@ -73,6 +75,7 @@ Batch DataLoader::Iterator::load() {
 }
 
 void DataLoader::Iterator::fetch() {
+  const CategoryGuard category(Category::input);
   batch_ = {};  // first, so that no more than needed are held at once
   if (!device_) {
     batch_ = load();

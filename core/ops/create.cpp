@@ -125,6 +125,8 @@ Tensor from_host(const void* data, Dtype dtype, int64_t count, const std::option
   if (shape.numel() != count)
     throw ShapeError("[tensor] " + std::to_string(count) + " values for shape " + shape.str() +
                      ", needed: " + std::to_string(shape.numel()));
+  const auto ambient = static_cast<Category>(thread_state().category);
+  const CategoryGuard category(ambient == Category::unknown ? Category::input : ambient);
   Tensor t = make(device_for(o), dtype, shape);
   copy_from_host(view_of(t), device_of(t), data);
   if (o.dtype && *o.dtype != dtype) {

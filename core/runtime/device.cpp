@@ -83,6 +83,12 @@ std::vector<Device> Device::all() {
   return out;
 }
 
+std::vector<Device> Device::opened() {
+  std::vector<Device> out;
+  for (DeviceState* d : opened_devices()) out.emplace_back(d);
+  return out;
+}
+
 std::string Device::name() const { return state_->name; }
 std::string Device::backend() const { return state_->backend_name; }
 int Device::index() const { return state_->index; }

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include "core/runtime/fork.h"
+#include "core/runtime/registry.h"
 
 namespace tinytorch {
 
@@ -29,13 +31,12 @@ std::atomic<uint64_t> g_event_id{0};
 std::atomic<uint32_t> g_thread_number{0};
 
 struct Timing {
-  Stream* stream;
   Event op;
   Marker begin, end;
 };
 struct Timings {
   ForkSafeMutex<std::mutex> mutex;
-  std::vector<Timing> list;
+  std::unordered_map<Stream*, std::vector<Timing>> of;
 };
 Timings& timings() {
   static auto* t = new Timings;
@@ -44,11 +45,13 @@ Timings& timings() {
 
 const char* no_node() noexcept { return nullptr; }
 uint64_t no_event() noexcept { return 0; }
+void no_blocks(DeviceState*, Observer&) {}
 
 }  // namespace
 
 const char* (*current_node_name)() noexcept = no_node;
 uint64_t (*current_node_event)() noexcept = no_event;
+void (*announce_blocks)(DeviceState* d, Observer& to) = no_blocks;
 
 const char* name_of(EventKind k) {
   constexpr const char* kNames[] = {"op",       "copy",  "alloc",  "free", "raw_alloc",
@@ -67,10 +70,14 @@ const char* name_of(Category c) {
 
 uint64_t next_event_id() noexcept { return g_event_id.fetch_add(1, std::memory_order_relaxed) + 1; }
 
-Subscription::Subscription(Observer& observer) : observer_(&observer) {
+// While the lock is held no other event is delivered, and no fork happens.
+Subscription::Subscription(Observer& observer, LiveBlocks live) : observer_(&observer) {
+  std::vector<DeviceState*> devices;
+  if (live == LiveBlocks::announce) devices = opened_devices();
   Observers& o = observers();
   std::unique_lock lock(o.mutex);
   o.list.push_back(observer_);
+  for (DeviceState* d : devices) announce_blocks(d, observer);
   detail::hooks.fetch_or(detail::kObserved, std::memory_order_relaxed);
 }
 
@@ -113,24 +120,21 @@ void keep_timing(DeviceState*, Stream* s, const Event& op, Marker begin, Marker 
   Timings& t = timings();
   std::lock_guard lock(t.mutex);
   try {
-    t.list.push_back({s, op, begin, end});
+    t.of[s].push_back({op, begin, end});
   } catch (const std::bad_alloc&) {  // this op keeps its host time only
   }
 }
 
 void flush_timings(Stream* s) noexcept {
   Timings& t = timings();
-  for (;;) {
-    Timing one;
-    {
-      std::lock_guard lock(t.mutex);
-      auto it = std::find_if(t.list.begin(), t.list.end(),
-                             [s](const Timing& x) { return x.stream == s; });
-      if (it == t.list.end()) return;
-      one = *it;
-      t.list.erase(it);
-    }
-    if (!observed()) continue;
+  decltype(t.of)::node_type mine;
+  {
+    std::lock_guard lock(t.mutex);
+    mine = t.of.extract(s);
+  }
+  if (!mine) return;
+  for (const Timing& one : mine.mapped()) {
+    if (!observed()) return;
     Event e;
     e.kind = EventKind::timing;
     e.name = one.op.name;

@@ -27,6 +27,9 @@ void flush_timings(Stream* s) noexcept;
 extern const char* (*current_node_name)() noexcept;
 extern uint64_t (*current_node_event)() noexcept;
 
+// Set by the layer of storages: an alloc event for each listed block of the device.
+extern void (*announce_blocks)(DeviceState* d, Observer& to);
+
 // Emits kind copy around a copy between host and device.
 void emit_copy(DeviceState* d, size_t bytes, int64_t start_ns) noexcept;
 // Announces that `bytes` at `pointer` belong to another category from now on.

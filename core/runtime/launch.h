@@ -1,6 +1,6 @@
 // The one choke point: every kernel call of the library goes through launch<rows::name>(op, device,
-// arguments). Profiler events, anomaly checks, capture and value errors hang here and nowhere
-// else.
+// arguments). Profiler events, anomaly checks, captures, dry runs and value errors hang here and
+// nowhere else.
 #pragma once
 
 #include <type_traits>
@@ -8,6 +8,7 @@
 #include <tinytorch/backend/kernel_cost.h>
 
 #include "core/runtime/device_state.h"
+#include "core/runtime/dry_run.h"
 #include "core/runtime/recording.h"
 
 namespace tinytorch {
@@ -63,9 +64,23 @@ void for_outputs(bool optional, const F& f, const First& first, const Rest&... r
   }
 }
 
+// May a kernel of the row ask for workspace? Those of the others are elementwise.
+template <class Row>
+inline constexpr bool kMayAsk =
+    !(std::is_same_v<Row, rows::fill> || std::is_same_v<Row, rows::copy> ||
+      std::is_same_v<Row, rows::unary> || std::is_same_v<Row, rows::binary> ||
+      std::is_same_v<Row, rows::where> || std::is_same_v<Row, rows::ramp> ||
+      std::is_same_v<Row, rows::random> || std::is_same_v<Row, rows::masked_scale> ||
+      std::is_same_v<Row, rows::sgd_step> || std::is_same_v<Row, rows::adam_step>);
+
 template <class Row, class... A>
 TT_COLD void launch_hooked(DeviceState* d, Stream* s, KernelContext& c, const A&... args) {
   auto fn = d->kernels->*Row::kMember;
+  if (DryRun* run = thread_state().dry_run) {
+    run->check(c.op, d);
+    if constexpr (kMayAsk<Row>) run->size(fn, c, args...);
+    return;
+  }
   Recording* recording = capturing();
   const KernelCost cost = recording || observed() ? Row::kCost(c, args...) : KernelCost{};
   if (recording) {

@@ -43,14 +43,29 @@ Workspace::~Workspace() {
   context_.allocator->free(block_, *context_.stream);
 }
 
-void Allocator::emit_block(EventKind kind, const Block& block, Stream& stream) noexcept {
+static Event block_event(EventKind kind, const Block& block, Stream& stream) noexcept {
   Event e;
   e.kind = kind;
   e.name = name_of(kind);
   e.pointer = block.data;
   e.bytes = static_cast<int64_t>(block.bytes);
   e.device = device_label(stream.context().allocator);
+  return e;
+}
+
+Block Allocator::allocate_observed(size_t bytes, Stream& stream) {
+  const int64_t start = now_ns();
+  const Block block = allocate_block(bytes, stream);
+  const int64_t end = now_ns();
+  Event e = block_event(EventKind::alloc, block, stream);
+  e.start_ns = start;
+  e.end_ns = end;
   emit(e);
+  return block;
+}
+
+void Allocator::emit_free(const Block& block, Stream& stream) noexcept {
+  emit(block_event(EventKind::free, block, stream));
 }
 
 MemoryStats memory_stats(const Device& device) { return device.state()->allocator->stats(); }

@@ -163,10 +163,12 @@ TT_INLINE Recording* capturing() {
   Recording* r = thread_state().recording;
   return TT_UNLIKELY(r != nullptr) && !r->paused ? r : nullptr;
 }
-// CaptureError if this thread captures: "[op] " + what.
+// CaptureError if this thread captures: "[op] " + what. ValueError in a dry run, which cannot do
+// these things either.
 void refuse_captured(const char* op, const char* what);
 TT_INLINE void not_in_capture(const char* op, const char* what) {
-  if (TT_UNLIKELY(thread_state().recording != nullptr)) refuse_captured(op, what);
+  const ThreadState& t = thread_state();
+  if (TT_UNLIKELY(t.recording != nullptr || t.dry_run != nullptr)) refuse_captured(op, what);
 }
 // Of ops that hand elements to the host.
 inline constexpr const char* kNoReading =

@@ -92,12 +92,24 @@ void set_matmul_precision(MatmulPrecision precision) {
 }
 MatmulPrecision matmul_precision() noexcept { return registry().precision; }
 
+// Of every event of a block: the device of the thread's last one needs no lock.
 const char* device_label(const Allocator* allocator) noexcept {
+  static constinit thread_local const DeviceState* last = nullptr;
+  if (last && last->allocator == allocator) return last->name.c_str();
   Registry& r = registry();
   std::lock_guard lock(r.mutex);
-  for (DeviceState* d : r.devices)
-    if (d->allocator == allocator) return d->name.c_str();
+  for (DeviceState* d : r.devices) {
+    if (d->allocator != allocator) continue;
+    last = d;
+    return d->name.c_str();
+  }
   return "";
+}
+
+std::vector<DeviceState*> opened_devices() {
+  Registry& r = registry();
+  std::lock_guard lock(r.mutex);
+  return r.devices;
 }
 
 std::vector<std::string> known_backends() {

@@ -23,6 +23,8 @@ struct BackendEntry {
 // Opens it if that was not tried yet; the entry lives as long as the program.
 BackendEntry& backend_entry(std::string_view name);
 
+std::vector<DeviceState*> opened_devices();
+
 // plugin.cpp: looks for libtinytorch_<name>.so and creates its backend; null with the reason.
 Backend* load_plugin(const std::string& name, Unusable& why_not);
 std::vector<std::string> plugin_names();  // found in the places where load_plugin looks

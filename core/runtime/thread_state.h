@@ -12,6 +12,7 @@ namespace tinytorch {
 
 struct DeviceState;
 struct Node;
+class DryRun;
 class GeneratorGuard;
 class Recording;
 
@@ -41,6 +42,7 @@ struct ThreadState {
       pool_limit;  // 0 until the thread is registered, and again after it has handed its lists back
   bool pool_dead;
   bool no_grad, inference, no_fused, anomaly, destroying;
+  bool sizing;  // kernels ask for their workspace and do no work
   uint8_t category, phase;
   uint32_t thread_number;      // 0: none given yet
   uint64_t seq;                // Lamport clock of autograd nodes
@@ -54,7 +56,8 @@ struct ThreadState {
   const GeneratorGuard* generators;  // the innermost guard
   ErrorWord error;                   // of synchronous devices
   Recording* recording;              // of the capture that runs, also while it is paused
-  Scratch* scratch;                  // of a capture or replay
+  Scratch* scratch;                  // of a capture or replay, or of a kernel in a dry run
+  DryRun* dry_run;
 };
 static_assert(sizeof(ThreadState) <= 384);
 

@@ -66,6 +66,7 @@ Capture::State::~State() {
 }
 
 Capture::Capture(const Device& device) {
+  if (thread_state().dry_run) refuse_captured("capture", "");
   if (thread_state().recording)
     throw CaptureError(
         "[capture] inside a capture, needed: one at a time on a thread; end the outer one first");

@@ -1,8 +1,9 @@
 // Bytes and their lifetime. Blocks of some size stand in their device's list, so that an out of
-// memory can say what is alive.
+// memory, and a profile that begins, can say what is alive.
 #include <algorithm>
 #include <array>
 
+#include "core/runtime/dry_run.h"
 #include "core/runtime/events.h"
 #include "core/runtime/recording.h"
 #include "core/tensor/tensor_impl.h"
@@ -28,10 +29,33 @@ void unlist_storage(Storage* s) noexcept {
   if (s->next) s->next->previous = s->previous;
 }
 
+uint8_t category_of(const Storage* s) {  // a listed one: its owner may change it meanwhile
+  return __atomic_load_n(&s->category, __ATOMIC_RELAXED);
+}
+
+void announce(DeviceState* d, Observer& to) {
+  std::lock_guard lock(d->mutex);
+  for (const Storage* s = d->listed; s; s = s->next) {
+    Event e;
+    e.kind = EventKind::alloc;
+    e.name = name_of(e.kind);
+    e.device = d->name.c_str();
+    e.category = static_cast<Category>(category_of(s));
+    e.pointer = s->block.data;
+    e.bytes = static_cast<int64_t>(s->block.bytes);
+    e.module = "";
+    e.start_ns = e.end_ns = now_ns();
+    to.on_event(e);
+  }
+}
+[[maybe_unused]] const bool installed = (announce_blocks = announce, true);
+
+// As emit() has it.
 Category ambient_category() {
   const ThreadState& t = thread_state();
   if (t.category) return static_cast<Category>(t.category);
-  return t.current ? Category::gradient : Category::activation;
+  const bool backward = t.current || static_cast<Phase>(t.phase) == Phase::backward;
+  return backward ? Category::gradient : Category::activation;
 }
 
 [[noreturn]] TT_COLD void throw_out_of_memory(DeviceState* d, const std::string& why) {
@@ -60,8 +84,22 @@ TT_INLINE Storage* make_storage(DeviceState* d, size_t bytes, Stream* stream) {
   return s;
 }
 
-// On a current stream of the thread's own, which may be that of a capture.
+// A size without memory.
+Storage* make_dry_storage(DryRun& run, size_t bytes) {
+  auto* s = new (pool_get(sizeof(Storage))) Storage;
+  s->block = {run.memory, bytes};
+  s->device = run.device;
+  s->category = static_cast<uint8_t>(ambient_category());
+  s->inference = thread_state().inference;
+  s->known = kDry;
+  run.memory->take(s->category, bytes);
+  return s;
+}
+
+// On a current stream of the thread's own, which may be that of a capture, or in a dry run.
 TT_COLD Storage* new_storage_there(DeviceState* d, size_t bytes) {
+  if (DryRun* run = thread_state().dry_run; run && run->device == d)
+    return make_dry_storage(*run, bytes);
   Storage* s = make_storage(d, bytes, thread_state().stream);
   if (Recording* r = capturing(); r && r->device == d) {
     s->known |= kRecorded;
@@ -102,13 +140,19 @@ static void release_foreign(ForeignMemory* memory) noexcept {
   running = false;
 }
 
-TT_COLD static void forget(Storage* s) noexcept {
+// -> it had no memory, and is gone.
+TT_COLD static bool forget(Storage* s) noexcept {
   if (s->known & kRecorded) Recording::freed(s, s->block);
   if (s->known & kListed) unlist_storage(s);
+  if (!(s->known & kDry)) return false;
+  static_cast<DryMemory*>(s->block.data)->give(s->category, s->block.bytes);
+  s->~Storage();
+  pool_put(s, sizeof(Storage));
+  return true;
 }
 
 void destroy(Storage* s) noexcept {
-  if (TT_UNLIKELY(s->known != 0)) forget(s);
+  if (TT_UNLIKELY(s->known != 0) && forget(s)) return;
   if (TT_UNLIKELY(s->foreign != nullptr)) {
     release_foreign(s->foreign);
   } else {
@@ -132,11 +176,28 @@ void retain(TensorImpl* p) noexcept { p->refs.retain(); }
 }  // namespace detail
 
 void retag(Storage* s, Category category) noexcept {
-  s->category = static_cast<uint8_t>(category);
+  if (s->known & kDry) return;  // stays where the dry run has counted it
+  __atomic_store_n(&s->category, static_cast<uint8_t>(category), __ATOMIC_RELAXED);
   if (observed()) emit_retag(s->device, s->block.data, s->block.bytes, category);
 }
 
+void refuse_dry(const char* op, const Storage* s) {
+  if (s->known & kDry)
+    throw ValueError("[" + std::string(op) +
+                     "] a tensor made inside predict_memory, which has no elements, needed: one "
+                     "made outside");
+}
+
 void record_use(Storage* s, Stream* current) {
+  if (DryRun* run = thread_state().dry_run) {
+    const bool made_here = (s->known & kDry) && s->block.data == run->memory;
+    if (!made_here) {
+      refuse_dry("predict_memory", s);
+      run->use(s);
+    }
+    return;
+  }
+  refuse_dry("launch", s);
   if (Recording* r = capturing(); r && r->device == s->device && r->used(s, s->block))
     s->refs.retain();
   if (s->stream != current && !s->foreign && !s->device->synchronous)
@@ -158,9 +219,9 @@ std::string memory_report(DeviceState* d) {
     for (const Storage* s = d->listed; s; s = s->next) {
       const auto bytes = static_cast<int64_t>(s->block.bytes);
       listed += bytes;
-      by_category[s->category] += bytes;
+      by_category[category_of(s)] += bytes;
       if (bytes > largest.back().bytes) {
-        largest.back() = {bytes, s->category};
+        largest.back() = {bytes, category_of(s)};
         std::sort(largest.begin(), largest.end(),
                   [](const Large& a, const Large& b) { return a.bytes > b.bytes; });
       }

@@ -163,6 +163,7 @@ void* Tensor::data_checked(Dtype wanted) const {
     throw ShapeError("[data] " + show(v) + " is not contiguous; call contiguous() first");
   not_in_capture("data",
                  "inside a capture: what the host does there is no launch; do it after replay()");
+  refuse_dry("data", impl_->storage);
   DeviceState* d = impl_->storage->device;
   if (!d->host_memory)
     throw DeviceError("[data] " + show(v) + " lies in the memory of " + d->name +
@@ -202,29 +203,30 @@ void copy_bytes(const Tensor& dst, const Tensor& src) {
 void copy_to_host(const View& v, DeviceState* d, void* host) {
   not_in_capture("copy to the host", kNoReading);
   const auto bytes = static_cast<size_t>(bytes_of(v));
+  const int64_t start = observed() ? now_ns() : 0;
   if (d->host_memory && d->synchronous) {
     if (bytes) std::memcpy(host, v.data, bytes);
-    return;
+  } else {
+    Stream* s = current_stream(d);
+    if (bytes) s->copy(host, v.data, bytes, CopyKind::device_to_host);
+    synchronize(d, s);
   }
-  const int64_t start = observed() ? now_ns() : 0;
-  Stream* s = current_stream(d);
-  if (bytes) s->copy(host, v.data, bytes, CopyKind::device_to_host);
-  synchronize(d, s);
   if (observed()) emit_copy(d, bytes, start);
 }
 
 void copy_from_host(const View& v, DeviceState* d, const void* host) {
+  if (TT_UNLIKELY(thread_state().dry_run != nullptr)) return;  // nothing is written
   not_in_capture("tensor",
                  "of values of the host inside a capture: every replay would repeat them; make it "
                  "before, and copy_ new values into it between replays");
   const auto bytes = static_cast<size_t>(bytes_of(v));
   if (!bytes) return;
+  const int64_t start = observed() ? now_ns() : 0;
   if (d->host_memory && d->synchronous) {
     std::memcpy(v.data, host, bytes);
-    return;
+  } else {
+    current_stream(d)->copy(v.data, host, bytes, CopyKind::host_to_device);
   }
-  const int64_t start = observed() ? now_ns() : 0;
-  current_stream(d)->copy(v.data, host, bytes, CopyKind::host_to_device);
   if (observed()) emit_copy(d, bytes, start);
 }
 

@@ -17,18 +17,19 @@ struct ForeignMemory {
   ForeignMemory* next = nullptr;
 };
 
-// Who is told when a storage dies: its device's list, the capture in which it was made.
-inline constexpr uint8_t kListed = 1, kRecorded = 2;
+// Who is told when a storage dies: its device's list, the capture or the dry run in which it was
+// made.
+inline constexpr uint8_t kListed = 1, kRecorded = 2, kDry = 4;
 
 struct Storage {
   Refs refs;
   uint32_t version = 0;  // bumped by every change in place
   uint8_t category = 0;
   bool inference = false;  // made in InferenceMode: cannot be saved for a gradient
-  uint8_t known = 0;       // kListed | kRecorded
+  uint8_t known = 0;       // kListed | kRecorded | kDry
   DeviceState* device = nullptr;
-  Stream* stream = nullptr;  // the one it was allocated for
-  Block block;
+  Stream* stream = nullptr;  // the one it was allocated for; null if dry, so that use() looks twice
+  Block block;               // dry: no memory, `data` is the DryMemory that counts it
   ForeignMemory* foreign = nullptr;
   Storage *previous = nullptr, *next = nullptr;  // in the device's list, if listed
 };
@@ -38,6 +39,8 @@ void destroy(Storage* s) noexcept;
 TT_INLINE void release(Storage* s) noexcept {
   if (s->refs.release()) destroy(s);
 }
+// ValueError if the storage was made in a dry run: there is nothing to read.
+TT_COLD void refuse_dry(const char* op, const Storage* s);
 // Moves the bytes to another category (a randn becomes a parameter).
 void retag(Storage* s, Category category) noexcept;
 // Live bytes of the device by category and its largest tensors, for an out of memory.
@@ -116,8 +119,8 @@ inline Tensor make_like(const Tensor& t) {
   return make(device_of(t), view_of(t).dtype, view_of(t).rank, view_of(t).shape.d);
 }
 
-// Tells the allocator if another stream than the storage's own uses it, and a capture what it uses
-// from outside.
+// Tells the allocator if another stream than the storage's own uses it, and a capture or a dry run
+// what it uses from outside. ValueError for a tensor that a dry run left behind.
 void record_use(Storage* s, Stream* current);
 
 // The view of a tensor that is about to be given to a kernel. A thread with a current stream of its

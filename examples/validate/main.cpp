@@ -10,6 +10,7 @@
 #include "examples/validate/options.h"
 #include "examples/validate/part.h"
 #include "examples/validate/report.h"
+#include "examples/validate/report_html.h"
 
 namespace validate {
 
@@ -87,6 +88,8 @@ int run(const Options& options) {
   if (!options.json.empty() && !std::ofstream(options.json, std::ios::app))
     throw tinytorch::IoError("cannot write " + options.json);
 
+  if (!options.report.empty()) prepare_report(options.report);
+
   std::vector<DeviceReport> reports;
   bool passed = true;
   for (const tinytorch::Device& device : devices) {
@@ -95,6 +98,7 @@ int run(const Options& options) {
   }
   print_footer(reports, watch.seconds());
   if (!options.json.empty()) write_json(options.json, reports);
+  if (!options.report.empty()) write_report(options.report, reports);
   return passed ? 0 : kFailed;
 }
 

@@ -31,11 +31,12 @@ std::optional<std::string> parse(int argc, char** argv, Options& options) {
       flag.resize(equals);
     }
     std::string seeds;
-    std::string* target = flag == "--device"  ? &options.device
-                          : flag == "--seeds" ? &seeds
-                          : flag == "--data"  ? &options.data
-                          : flag == "--json"  ? &options.json
-                                              : nullptr;
+    std::string* target = flag == "--device"   ? &options.device
+                          : flag == "--seeds"  ? &seeds
+                          : flag == "--data"   ? &options.data
+                          : flag == "--json"   ? &options.json
+                          : flag == "--report" ? &options.report
+                                               : nullptr;
     if (!target) return "unknown argument '" + flag + "'";
     if (!value && i + 1 < argc) value = argv[++i];
     if (!value || value->empty()) return flag + " needs a value";
@@ -50,6 +51,7 @@ const char* help_text() {
   return R"(validate: trains real models on every usable device and checks ten properties of the library.
 
 usage: validate [--device cpu|reference|cuda|best|all|<name>] [--seeds N] [--data DIR] [--json FILE]
+                [--report DIR]
 
   --device D   a device by name; best: an accelerator if there is one, else the CPU; all (default):
                every usable device. Test devices run only when named.
@@ -58,6 +60,8 @@ usage: validate [--device cpu|reference|cuda|best|all|<name>] [--seeds N] [--dat
   --data DIR   train on MNIST too: t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte in DIR, plain
                or .gz; the first 8,000 images train, the last 2,000 are held out.
   --json FILE  write the results to FILE.
+  --report DIR write DIR/report.html, with loss curves and memory beside the published figures, and
+               the same as Markdown, DIR/report.md.
   --help       this text
 
 Parts, and the rules by which they pass:

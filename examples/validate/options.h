@@ -9,7 +9,7 @@ namespace validate {
 struct Options {
   std::string device = "all";  // a device name, "best" or "all"
   int seeds = 1;
-  std::string data, json;  // folder of the MNIST files; file to write; empty: neither
+  std::string data, json, report;  // folder of the MNIST files; file, folder to write; or empty
   bool help = false;
 };
 

@@ -28,6 +28,7 @@ struct PartResult {
   bool passed = true;
   // Unset where a figure has no meaning. Losses are means over an epoch, accuracies fractions of 1.
   std::optional<double> initial_loss, final_loss, accuracy, held_out_accuracy;
+  std::vector<double> losses;  // of every epoch or step, where the part trains
   std::optional<int64_t> peak_bytes, stable_bytes, floor_bytes;
   std::optional<int> seeds_passed, seeds;
   double seconds = 0;

@@ -63,6 +63,7 @@ PartResult stripes_seed(const Context& context, uint64_t seed) {
   result.floor_bytes = floor_of(net, own_data);
   result.initial_loss = history.front();
   result.final_loss = history.back();
+  result.losses = history;
   result.accuracy = class_accuracy(predict(net, data.train.x()), data.train.y());
   result.held_out_accuracy = class_accuracy(predict(net, data.test.x()), data.test.y());
 
@@ -95,6 +96,7 @@ PartResult train_classifier(const Context& context, Sequential& net, const Split
   result.stable_bytes = memory.live();
   result.initial_loss = history.front();
   result.final_loss = history.back();
+  result.losses = history;
   result.accuracy = class_accuracy(predict(net, data.train.x()), data.train.y());
   result.held_out_accuracy = class_accuracy(predict(net, data.test.x()), data.test.y());
   result.require(*result.held_out_accuracy >= least_accuracy,

@@ -88,6 +88,7 @@ PartResult integration(const Context& context) {
                        bytes_of({data.train.x(), data.train.y(), data.test.x(), data.test.y()});
   result.initial_loss = history.front();
   result.final_loss = history.back();
+  result.losses = history;
   result.accuracy = class_accuracy(predict(net, data.train.x()), data.train.y());
   const Tensor outputs = predict(net, data.test.x());
   result.held_out_accuracy = class_accuracy(outputs, data.test.y());

@@ -95,6 +95,7 @@ PartResult under_load(const Context& context) {
   PartResult result;
   result.initial_loss = load.losses.front();
   result.final_loss = load.losses.back();
+  result.losses = load.losses;
   result.peak_bytes = load.peak;
   result.stable_bytes = load.stable;
   result.floor_bytes = load.floor;

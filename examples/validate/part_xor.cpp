@@ -46,6 +46,7 @@ PartResult run_seed(const Context& context, const Task& task, uint64_t seed) {
                        bytes_of({data.train.x(), data.train.y(), data.test.x(), data.test.y()});
   result.initial_loss = history.front();
   result.final_loss = history.back();
+  result.losses = history;
   result.accuracy = binary_accuracy(predict(net, data.train.x()), data.train.y());
   result.held_out_accuracy = binary_accuracy(predict(net, data.test.x()), data.test.y());
 

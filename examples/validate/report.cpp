@@ -17,24 +17,6 @@
 namespace validate {
 namespace {
 
-// What the published report says about a part.
-const char* published(const std::string& id) {
-  static const std::map<std::string, const char*> kFigures = {
-      {"1", "0.2499 -> 0.0012 (-99.5 %), 100 %; peak 0.04 MB"},
-      {"2", "0.2495 -> 0.0002 (-99.9 %), 100 %; peak 0.04 MB"},
-      {"3", "0.0535 -> 0.0034 (-94.1 %), train 100 %; peak 0.08 MB"},
-      {"4", "pass"},
-      {"5", "pass"},
-      {"6", "0.0031 good against 15.9328 bad"},
-      {"7", "0.16 MB estimated; peak 0.79 MB, stable 0.57 MB"},
-      {"8", "0.08 s; peak 36.74 MB, after it 22.74 MB"},
-      {"9", "peak 36.74 MB, later 36.48 MB"},
-      {"10", "pass"},
-  };
-  const auto found = kFigures.find(id);
-  return found == kFigures.end() ? "-" : found->second;
-}
-
 std::string loss_text(const PartResult& part) {
   if (!part.initial_loss || !part.final_loss) return "-";
   return fall(*part.initial_loss, *part.final_loss);
@@ -47,7 +29,11 @@ std::string seeds_text(const PartResult& part) {
   return std::to_string(*part.seeds_passed) + "/" + std::to_string(*part.seeds);
 }
 
-constexpr const char* kRow = "%-9s %-19s %-29s %8s %8s %9s %8s %7s  %-6s  %s\n";
+void print_row(const std::vector<std::string>& row) {
+  std::printf("%-9s %-19s %-29s %8s %8s %9s %8s %7s  %-6s  %s\n", row[0].c_str(), row[1].c_str(),
+              row[2].c_str(), row[3].c_str(), row[4].c_str(), row[5].c_str(), row[6].c_str(),
+              row[7].c_str(), row[8].c_str(), row[9].c_str());
+}
 
 // ---- JSON
 
@@ -94,6 +80,45 @@ std::string json(const PartResult& p) {
 
 }  // namespace
 
+Published published(const std::string& part_id) {
+  static const std::map<std::string, Published> kFigures = {
+      {"1", {"0.2499 -> 0.0012 (-99.5 %), 100 %; peak 0.04 MB", 0.04}},
+      {"2", {"0.2495 -> 0.0002 (-99.9 %), 100 %; peak 0.04 MB", 0.04}},
+      {"3", {"0.0535 -> 0.0034 (-94.1 %), train 100 %; peak 0.08 MB", 0.08}},
+      {"4", {"pass", {}}},
+      {"5", {"pass", {}}},
+      {"6", {"0.0031 good against 15.9328 bad", {}}},
+      {"7", {"0.16 MB estimated; peak 0.79 MB, stable 0.57 MB", 0.79}},
+      {"8", {"0.08 s; peak 36.74 MB, after it 22.74 MB", 36.74}},
+      {"9", {"peak 36.74 MB, later 36.48 MB", 36.74}},
+      {"10", {"pass", {}}},
+  };
+  const auto found = kFigures.find(part_id);
+  return found == kFigures.end() ? Published{"-", {}} : found->second;
+}
+
+const std::vector<std::string>& column_titles() {
+  static const std::vector<std::string> kTitles = {
+      "part",     "",         "loss, first -> last epoch",
+      "train",    "held out", "peak MiB",
+      "seconds",  "seeds",    "result",
+      "published"};
+  return kTitles;
+}
+
+std::vector<std::string> row_of(const PartResult& part) {
+  return {part.id,
+          part.name,
+          loss_text(part),
+          accuracy_text(part.accuracy),
+          accuracy_text(part.held_out_accuracy),
+          part.peak_bytes ? mib(*part.peak_bytes) : "-",
+          number(part.seconds, 2),
+          seeds_text(part),
+          part.passed ? "pass" : "FAIL",
+          published(part.id).text};
+}
+
 bool DeviceReport::passed() const {
   return std::all_of(parts.begin(), parts.end(), [](const PartResult& p) { return p.passed; });
 }
@@ -101,17 +126,12 @@ bool DeviceReport::passed() const {
 void print_header(const DeviceReport& report) {
   std::printf("\nTinyTorch %s on %s: %s\n\n", tinytorch::version(), report.device.c_str(),
               report.description.c_str());
-  std::printf(kRow, "part", "", "loss, first -> last epoch", "train", "held out", "peak MiB",
-              "seconds", "seeds", "result", "published");
+  print_row(column_titles());
   std::fflush(stdout);
 }
 
 void print_part(const PartResult& part) {
-  std::printf(kRow, part.id.c_str(), part.name.c_str(), loss_text(part).c_str(),
-              accuracy_text(part.accuracy).c_str(), accuracy_text(part.held_out_accuracy).c_str(),
-              part.peak_bytes ? mib(*part.peak_bytes).c_str() : "-",
-              number(part.seconds, 2).c_str(), seeds_text(part).c_str(),
-              part.passed ? "pass" : "FAIL", published(part.id));
+  print_row(row_of(part));
   for (const std::string& note : part.notes) std::printf("%9s   %s\n", "", note.c_str());
   for (const std::string& failure : part.failures)
     std::printf("%9s   FAIL: %s\n", "", failure.c_str());

@@ -16,6 +16,16 @@ struct DeviceReport {
   bool passed() const;
 };
 
+// What the published report says about a part; one without a figure has "-" and no peak.
+struct Published {
+  const char* text;
+  std::optional<double> peak_mib;  // of traced Python allocations
+};
+Published published(const std::string& part_id);
+// Columns of the table, and a part's row in it.
+const std::vector<std::string>& column_titles();
+std::vector<std::string> row_of(const PartResult& part);
+
 void print_header(const DeviceReport& report);
 void print_part(const PartResult& part);
 void print_footer(const std::vector<DeviceReport>& reports, double seconds);

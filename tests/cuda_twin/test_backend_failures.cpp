@@ -52,8 +52,8 @@ double small_program(const Device& device) {
     current_stream(device).query(other->mark());
   }
   {
-    OpTable table;
-    const Subscription timed(table);
+    EventLog log;
+    const Subscription timed(log);
     step();
     device.synchronize();
   }

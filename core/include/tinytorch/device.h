@@ -24,7 +24,8 @@ class TT_API Device {
   static Device parse(std::string_view name) { return Device(name); }
   static Device
   best() noexcept;  // an accelerator if one is usable, else the CPU; never a test device
-  static std::vector<Device> all();  // every usable device but test devices
+  static std::vector<Device> all();     // every usable device but test devices
+  static std::vector<Device> opened();  // those somebody has asked for so far; opens none
 
   std::string name() const;     // "cpu:0"
   std::string backend() const;  // "cpu"

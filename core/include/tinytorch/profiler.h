@@ -1,13 +1,13 @@
-// One event schema for all backends, and the readers of it that come with the library. Without a
+// One event schema for all backends, and a log that keeps events; profile.h reads it. Without a
 // subscription an event costs one relaxed load. Ambient attributes (category, phase, module path)
 // are thread-local and set by guards.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include <tinytorch/export.h>
 
@@ -39,7 +39,8 @@ struct Event {
   const char* device = "";  // "cpu:0"; lives as long as the program
   uint32_t thread = 0;      // small number of the thread
   int64_t start_ns = 0,
-          end_ns = 0;  // steady clock of the host; of a timing event: 0 and the device time
+          end_ns = 0;  // steady clock of the host; of a timing event: 0 and the device time; of
+                       // alloc: the time in the allocator
   const void* pointer = nullptr;  // alloc, free, retag: the block
   int64_t bytes = 0;              // alloc, free, retag: asked for; op, copy: read and written
   double flops = 0;
@@ -56,10 +57,14 @@ class TT_API Observer {
   virtual void on_event(const Event&) noexcept = 0;
 };
 
+// Whether a subscription begins with an alloc event, of id 0, for each tensor's block that is alive
+// and not below 16 KiB (smaller ones are not listed).
+enum class LiveBlocks : bool { skip, announce };
+
 // Delivers events to an observer while it lives. When the destructor returns no call is running.
 class TT_API Subscription {
  public:
-  explicit Subscription(Observer& observer);
+  explicit Subscription(Observer& observer, LiveBlocks live = LiveBlocks::skip);
   ~Subscription();
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
@@ -117,36 +122,18 @@ class TT_API ModuleScope {
 };
 TT_API const char* module_path() noexcept;
 
-// Calls, host time, FLOPs and bytes by op name.
-class TT_API OpTable final : public Observer {
+// Keeps all events, beyond a bound in a temporary file; the child of a fork uses memory only.
+// profile.h makes tables and traces of them.
+class TT_API EventLog final : public Observer {
  public:
-  struct Row {
-    std::string op, device;
-    Phase phase = Phase::forward;
-    int64_t calls = 0;
-    double host_seconds = 0, device_seconds = 0, flops = 0, bytes = 0;
-  };
-  OpTable();
-  ~OpTable() override;
+  explicit EventLog(size_t most_bytes = size_t{64} << 20);  // in memory
+  ~EventLog() override;
   void on_event(const Event&) noexcept override;
-  std::vector<Row> rows() const;  // most time first
-  std::string str() const;        // as text for people
-  int64_t lost() const;           // events lost to a failed allocation
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
-// Collects events and writes them in Chrome's trace format (https://ui.perfetto.dev opens it).
-class TT_API ChromeTrace final : public Observer {
- public:
-  ChromeTrace();
-  ~ChromeTrace() override;
-  void on_event(const Event&) noexcept override;
-  std::string json() const;
-  void write(const std::string& path) const;  // IoError
-  int64_t lost() const;
+  // In the order in which they came. IoError if the file cannot be read back.
+  void for_each(const std::function<void(const Event&)>& f) const;
+  int64_t size() const;
+  int64_t lost() const;     // found neither memory nor file
+  int64_t spilled() const;  // of size(): those in the file
 
  private:
   struct State;

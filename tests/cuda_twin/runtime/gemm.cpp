@@ -277,6 +277,7 @@ Status gemm(const GemmDesc& desc, GemmCall& gemm) {
   if (!has_bias_grad(desc)) product.bias_grad = nullptr;
   const size_t bytes = wrong ? 0 : workspace_of(product);
   void* workspace = bytes ? gemm.workspace(gemm.owner, bytes) : nullptr;  // calls the runtime
+  if (gemm.only_workspace) return kSuccess;
   Call call("gemm");
   TwinStream* stream = call.failed() ? nullptr : call.stream(gemm.stream);
   if (!stream) {

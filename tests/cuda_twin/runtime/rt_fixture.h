@@ -59,7 +59,7 @@ inline Status add(StreamHandle stream, float* out, const float* a, const float* 
 
 // A product in a stream, with `workspace` where it asks for some.
 inline GemmCall product_in(StreamHandle stream, void* workspace = nullptr, int device = 0) {
-  return {false, device, stream, [](void* owner, size_t) { return owner; }, workspace};
+  return {false, device, stream, [](void* owner, size_t) { return owner; }, workspace, false};
 }
 
 // ---- what a program needs; everything goes when it ends

@@ -119,13 +119,12 @@ class TT_API Allocator {
   // The block may be used by `stream` at once. Frees caches and tries once more before it throws
   // OutOfMemoryError.
   Block allocate(size_t bytes, Stream& stream) {
-    Block block = allocate_block(bytes, stream);
-    if (TT_UNLIKELY(observed())) emit_block(EventKind::alloc, block, stream);
-    return block;
+    if (TT_UNLIKELY(observed())) return allocate_observed(bytes, stream);
+    return allocate_block(bytes, stream);
   }
   // Work given to `stream` so far (and to streams named by record_use) may still use the block.
   void free(Block block, Stream& stream) noexcept {
-    if (TT_UNLIKELY(observed())) emit_block(EventKind::free, block, stream);
+    if (TT_UNLIKELY(observed())) emit_free(block, stream);
     free_block(block, stream);
   }
   virtual void record_use(
@@ -140,7 +139,8 @@ class TT_API Allocator {
   virtual void free_block(Block block, Stream& stream) noexcept = 0;
 
  private:
-  static void emit_block(EventKind, const Block&, Stream&) noexcept;
+  Block allocate_observed(size_t bytes, Stream& stream);
+  static void emit_free(const Block& block, Stream& stream) noexcept;
 };
 
 // ---- devices

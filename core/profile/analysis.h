@@ -1,0 +1,94 @@
+// From the events of a run to the profile of each device. The log is read twice: once for ops,
+// timeline and the place of the peak, and once more for the blocks that were alive there.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include <tinytorch/profile.h>
+
+namespace tinytorch::profiling {
+
+// What the profiler noted beside the events.
+struct Recorded {
+  struct Stats {
+    MemoryStats before, after;
+    std::vector<MemoryStats> at_steps;  // at the end of each; zeros before the device was opened
+  };
+  int64_t start_ns = 0;
+  std::map<std::string, Stats, std::less<>> devices;
+
+  const Stats& of(std::string_view device) const;  // zeros for one that is not there
+};
+
+// One profile for each device that did anything or had live bytes, without its roofline.
+std::vector<DeviceProfile> analyse(const EventLog& log, const Recorded& recorded);
+void write_trace(const EventLog& log, const Recorded& recorded, const std::string& path);
+
+// Rows by op, module, forward op and phase. Names live as long as the program.
+class OpRows {
+ public:
+  void op(const Event& e);
+  void timing(const Event& e);
+  // Module of an op that came: a backward op's is that of its forward op.
+  std::string_view module_of(const Event& op) const;
+  std::vector<OpProfile> sorted() const;
+
+ private:
+  using Key = std::tuple<std::string_view, std::string_view, std::string_view, Phase>;
+  using Row = std::pair<const Key, OpProfile>;  // a node of the map, which never moves
+
+  Row& row(const Key& key) { return *rows_.try_emplace(key).first; }
+
+  std::map<Key, OpProfile> rows_;             // with empty names
+  std::unordered_map<uint64_t, Row*> of_id_;  // of every op: backward ops and timings name one
+};
+
+// At most kMost points; of more the higher one of each two neighbours stays.
+class Timeline {
+ public:
+  void add(const MemoryPoint& point);
+  std::vector<MemoryPoint> finish();
+
+ private:
+  static constexpr size_t kMost = 4096;
+  void halve();
+
+  std::vector<MemoryPoint> points_;
+};
+
+// The second pass: who lived just after the device's event number `peak` (from 0; -1: before all).
+class BlocksAtPeak {
+ public:
+  BlocksAtPeak(int64_t peak, const OpRows& rows) : peak_(peak), rows_(rows) {}
+  void follow(const Event& e);
+  // Largest first; what `peak_bytes` has beyond the known blocks as one of category `other`.
+  std::vector<LiveBlock> finish(int64_t peak_bytes);
+
+ private:
+  struct Known {
+    LiveBlock block;
+    bool at_peak = false;
+  };
+  struct Pending {  // the op that writes the block comes later, on the same thread
+    uint32_t thread;
+    bool workspace;
+    const void* pointer;
+    size_t found = SIZE_MAX;  // its place there: a workspace is freed before the op has ended
+  };
+  void wrote(const Event& e);
+  void leave(const void* pointer, int64_t op);
+
+  const int64_t peak_;
+  const OpRows& rows_;
+  int64_t events_ = 0, ops_ = 0;
+  std::unordered_map<const void*, Known> live_;
+  std::vector<Pending> pending_;
+  std::vector<LiveBlock> found_;
+};
+
+}  // namespace tinytorch::profiling

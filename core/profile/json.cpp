@@ -1,0 +1,158 @@
+// Profiles and differences as JSON, profiles and budgets from JSON, and CSV. Keys are the names of
+// the members; bytes by category are arrays in the order of "categories".
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+#include <tinytorch/error.h>
+#include <tinytorch/profile.h>
+
+#include "core/profile/html.h"
+
+namespace tinytorch {
+
+using Json = nlohmann::json;
+
+namespace {
+
+template <class E>
+E enumerator(const Json& json, int count) {
+  const auto& name = json.get_ref<const std::string&>();
+  for (int i = 0; i < count; ++i)
+    if (name == name_of(static_cast<E>(i))) return static_cast<E>(i);
+  throw IoError("[Profile] JSON with '" + name + "', which is no " +
+                (std::is_same_v<E, Phase> ? "phase" : "category"));
+}
+
+}  // namespace
+
+// Found by the JSON library through the types of their arguments.
+static void to_json(Json& json, Phase phase) { json = name_of(phase); }
+static void from_json(const Json& json, Phase& phase) { phase = enumerator<Phase>(json, 3); }
+static void to_json(Json& json, Category category) { json = name_of(category); }
+static void from_json(const Json& json, Category& category) {
+  category = enumerator<Category>(json, kCategoryCount);
+}
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryStats, in_use, peak, given, reserved, peak_reserved,
+                                   cached, allocs, frees, raw_allocs, raw_frees, cache_hits)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OpProfile, op, module, forward_op, phase, calls, host_seconds,
+                                   device_seconds, flops, bytes)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Roofline, flops_per_second, bytes_per_second)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryPoint, op, seconds, live, reserved)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LiveBlock, category, phase, op, module, bytes, born, freed)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryProfile, timeline, peak_bytes, peak_op, peak_seconds,
+                                   at_peak, alive_at_peak, unknown_bytes, expected_peak_bytes,
+                                   expected_at_peak, before, after, peak_reserved, allocate_seconds,
+                                   allocs_per_step, system_calls_per_step, leak_bytes_per_step)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceProfile, device, ops, memory, copies, copy_bytes,
+                                   copy_seconds, roofline)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Profile, devices, step_seconds, seconds, events, lost_events,
+                                   events_per_step, ns_per_event, outside_bytes, settings)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ProfileDifference::Memory, category, a, b, cause)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ProfileDifference::Op, op, phase, calls_a, calls_b, seconds_a,
+                                   seconds_b, bytes_a, bytes_b)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ProfileDifference, name_a, name_b, peak_a, peak_b, memory, ops)
+
+// ---- JSON
+
+std::string Profile::json() const {
+  Json json = *this;
+  for (int i = 0; i < kCategoryCount; ++i)
+    json["categories"].push_back(name_of(static_cast<Category>(i)));
+  return json.dump(1, ' ', false, Json::error_handler_t::replace);
+}
+
+Profile Profile::from_json(std::string_view text) {
+  try {
+    return Json::parse(text).get<Profile>();
+  } catch (const Json::exception& e) {
+    throw IoError("[Profile] JSON that is not of a profile: " + std::string(e.what()));
+  }
+}
+
+std::string ProfileDifference::json() const {
+  return Json(*this).dump(1, ' ', false, Json::error_handler_t::replace);
+}
+
+void Profile::write_json(const std::string& path) const { report::write(path, json()); }
+
+// ---- budgets
+
+namespace {
+
+std::string contents(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (!file) throw IoError("[read_budgets] cannot open '" + path + "'");
+  std::string text;
+  char part[4096];
+  while (const size_t n = std::fread(part, 1, sizeof part, file)) text.append(part, n);
+  const bool failed = std::ferror(file);
+  std::fclose(file);
+  if (failed) throw IoError("[read_budgets] cannot read '" + path + "'");
+  return text;
+}
+
+}  // namespace
+
+std::map<std::string, Budget> read_budgets(const std::string& path) {
+  const std::string text = contents(path);
+  try {
+    return Json::parse(text).get<std::map<std::string, Budget>>();
+  } catch (const Json::exception& e) {
+    throw IoError("[read_budgets] '" + path +
+                  "' is not as {\"name\": {\"metric\": limit}}: " + e.what());
+  }
+}
+
+// ---- CSV
+
+namespace {
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + '"';
+}
+
+std::string ops_csv(const std::vector<DeviceProfile>& devices) {
+  std::string out =
+      "device,op,module,forward_op,phase,calls,host_seconds,device_seconds,flops,bytes,"
+      "achieved_share\n";
+  for (const DeviceProfile& d : devices) {
+    for (const OpProfile& op : d.ops) {
+      out += d.device + ',' + quoted(op.op) + ',' + quoted(op.module) + ',' +
+             quoted(op.forward_op) + ',' + name_of(op.phase);
+      report::append(out, ",%lld,%.9g,%.9g,%.17g,%.17g,%.6g\n", static_cast<long long>(op.calls),
+                     op.host_seconds, op.device_seconds, op.flops, op.bytes,
+                     achieved_share(op, d.roofline));
+    }
+  }
+  return out;
+}
+
+std::string timeline_csv(const std::vector<DeviceProfile>& devices) {
+  std::string out = "device,op,seconds,reserved";
+  for (int i = 0; i < kCategoryCount; ++i)
+    out += std::string(",") + name_of(static_cast<Category>(i));
+  out += '\n';
+  for (const DeviceProfile& d : devices) {
+    for (const MemoryPoint& point : d.memory.timeline) {
+      report::append(out, "%s,%lld,%.9f,%lld", d.device.c_str(), static_cast<long long>(point.op),
+                     point.seconds, static_cast<long long>(point.reserved));
+      for (const int64_t bytes : point.live)
+        report::append(out, ",%lld", static_cast<long long>(bytes));
+      out += '\n';
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void Profile::write_csv(const std::string& ops_path, const std::string& timeline_path) const {
+  report::write(ops_path, ops_csv(devices));
+  report::write(timeline_path, timeline_csv(devices));
+}
+
+}  // namespace tinytorch

@@ -1,0 +1,153 @@
+// Rows of ops, points of a timeline, blocks at the peak: what a device's profile is made of.
+#include <algorithm>
+
+#include "core/profile/analysis.h"
+#include "core/profile/live_bytes.h"
+
+namespace tinytorch::profiling {
+
+// ---- ops
+
+void OpRows::op(const Event& e) {
+  std::string_view module = e.module, forward;
+  if (const auto it = of_id_.find(e.forward_op); it != of_id_.end()) {
+    forward = std::get<0>(it->second->first);
+    if (module.empty()) module = std::get<1>(it->second->first);
+  }
+  Row& found = row({e.name, module, forward, e.phase});
+  of_id_[e.id] = &found;
+  OpProfile& r = found.second;
+  ++r.calls;
+  r.host_seconds += static_cast<double>(e.end_ns - e.start_ns) * 1e-9;
+  r.flops += e.flops;
+  r.bytes += static_cast<double>(e.bytes);
+}
+
+void OpRows::timing(const Event& e) {
+  const auto it = of_id_.find(e.op);
+  Row& found = it != of_id_.end() ? *it->second : row({e.name, "", "", e.phase});
+  found.second.device_seconds += static_cast<double>(e.end_ns) * 1e-9;
+}
+
+std::string_view OpRows::module_of(const Event& op) const {
+  const auto it = of_id_.find(op.id);
+  return it != of_id_.end() ? std::get<1>(it->second->first) : std::string_view(op.module);
+}
+
+std::vector<OpProfile> OpRows::sorted() const {
+  std::vector<OpProfile> out;
+  for (const auto& [key, row] : rows_) {
+    OpProfile& r = out.emplace_back(row);
+    std::tie(r.op, r.module, r.forward_op, r.phase) = key;
+  }
+  std::stable_sort(out.begin(), out.end(), [](const OpProfile& a, const OpProfile& b) {
+    return a.seconds() > b.seconds();
+  });
+  return out;
+}
+
+// ---- timeline
+
+void Timeline::add(const MemoryPoint& point) {
+  if (points_.size() == 2 * kMost) halve();
+  points_.push_back(point);
+}
+
+void Timeline::halve() {
+  size_t kept = 0;
+  for (size_t i = 0; i < points_.size(); i += 2) {
+    const bool second =
+        i + 1 < points_.size() && total(points_[i + 1].live) > total(points_[i].live);
+    points_[kept++] = points_[i + (second ? 1 : 0)];
+  }
+  points_.resize(kept);
+}
+
+std::vector<MemoryPoint> Timeline::finish() {
+  if (points_.size() > kMost) {
+    const MemoryPoint last = points_.back();
+    points_.pop_back();
+    halve();
+    if (points_.size() == kMost) points_.pop_back();
+    points_.push_back(last);
+  }
+  return std::move(points_);
+}
+
+// ---- blocks at the peak
+
+void BlocksAtPeak::follow(const Event& e) {
+  switch (e.kind) {
+    case EventKind::op:
+      wrote(e);
+      ++ops_;
+      break;
+    case EventKind::copy:
+      wrote(e);
+      break;
+    case EventKind::alloc: {
+      leave(e.pointer, ops_);
+      Known& known = live_[e.pointer];
+      known.block = {e.category, e.phase, "", e.module, e.bytes, e.id ? ops_ : -1, -1};
+      if (e.id) pending_.push_back({e.thread, e.category == Category::workspace, e.pointer});
+      break;
+    }
+    case EventKind::free:
+      leave(e.pointer, ops_);
+      break;
+    case EventKind::retag:
+      if (const auto it = live_.find(e.pointer); it != live_.end())
+        it->second.block.category = e.category;
+      break;
+    default:
+      break;
+  }
+  if (events_++ != peak_) return;
+  for (auto& [pointer, known] : live_) known.at_peak = true;
+}
+
+// An op's outputs are allocated before it, its workspace during it and perhaps on other threads.
+void BlocksAtPeak::wrote(const Event& e) {
+  std::erase_if(pending_, [&](const Pending& p) {
+    if (p.thread != e.thread && !p.workspace) return false;
+    const auto it = live_.find(p.pointer);
+    LiveBlock* block = p.found != SIZE_MAX ? &found_[p.found]
+                       : it != live_.end() ? &it->second.block
+                                           : nullptr;
+    if (!block) return true;
+    block->op = e.name;
+    if (block->module.empty()) block->module = rows_.module_of(e);
+    return true;
+  });
+}
+
+void BlocksAtPeak::leave(const void* pointer, int64_t op) {
+  const auto it = live_.find(pointer);
+  if (it == live_.end()) return;
+  Known& known = it->second;
+  if (known.at_peak) {
+    known.block.freed = op;
+    for (Pending& p : pending_)
+      if (p.pointer == pointer) p.found = found_.size();
+    found_.push_back(std::move(known.block));
+  }
+  live_.erase(it);
+}
+
+std::vector<LiveBlock> BlocksAtPeak::finish(int64_t peak_bytes) {
+  for (auto& [pointer, known] : live_)
+    if (known.at_peak) found_.push_back(std::move(known.block));
+  int64_t rest = peak_bytes;
+  for (const LiveBlock& block : found_) rest -= block.bytes;
+  if (rest != 0) {
+    LiveBlock& before = found_.emplace_back();
+    before.category = Category::other;
+    before.bytes = rest;
+  }
+  std::sort(found_.begin(), found_.end(), [](const LiveBlock& a, const LiveBlock& b) {
+    return a.bytes != b.bytes ? a.bytes > b.bytes : a.born < b.born;
+  });
+  return std::move(found_);
+}
+
+}  // namespace tinytorch::profiling
