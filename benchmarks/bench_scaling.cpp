@@ -1,8 +1,10 @@
 // Sweeps batch x width x depth x threads of one net on one device or more: throughput, efficiency
-// and memory, with the peak that a fit a + b * batch of the other batches predicts. The largest
+// and memory, with the peak that a fit a + b * batch of two other batches predicts. The largest
 // batch that the fit allows under a limit of memory is then run under that limit.
 #include <tinytorch/tinytorch.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -63,11 +65,17 @@ Points of_net(const Points& points, const ScalingPoint& like) {
   return out;
 }
 
-MemoryFit fit_of(const Points& points, int64_t batch_left_out = 0) {
-  std::vector<std::pair<int64_t, CategoryBytes>> samples;
-  for (const ScalingPoint& p : points)
-    if (p.batch != batch_left_out || points.size() < 3) samples.emplace_back(p.batch, p.at_peak);
-  return fit_memory(samples);
+// Of the two batches of a net that lie nearest to `batch` and are not it: which tensors make the
+// peak changes with the batch, so the line bends where that happens.
+MemoryFit fit_near(Points net, int64_t batch) {
+  std::erase_if(net, [&](const ScalingPoint& p) { return p.batch == batch; });
+  const auto distance = [&](const ScalingPoint& p) {
+    return std::abs(std::log(static_cast<double>(p.batch) / static_cast<double>(batch)));
+  };
+  std::stable_sort(net.begin(), net.end(), [&](const ScalingPoint& p, const ScalingPoint& q) {
+    return distance(p) < distance(q);
+  });
+  return fit_memory({{net[0].batch, net[0].at_peak}, {net[1].batch, net[1].at_peak}});
 }
 
 void compare_points(Points& points) {
@@ -83,7 +91,7 @@ void compare_points(Points& points) {
     p.efficiency = p.samples_per_second() / (ideal * throughput(p, p.batch));
     const double weak = p.batch % p.threads ? 0 : throughput(p, p.batch / p.threads);
     if (weak > 0) p.weak_efficiency = p.samples_per_second() / (ideal * weak);
-    p.predicted_peak_bytes = total(fit_of(of_net(points, p), p.batch).predict(p.batch));
+    p.predicted_peak_bytes = total(fit_near(of_net(points, p), p.batch).predict(p.batch));
   }
 }
 
@@ -147,7 +155,7 @@ LargestBatch find_largest(const Sweep& sweep, const Points& points) {
   LargestBatch out{
       .device = point.device, .width = point.width, .depth = point.depth, .threads = point.threads};
   out.limit_bytes = sweep.limit_bytes ? sweep.limit_bytes : 4 * point.peak_reserved;
-  out.fit = fit_of(net);
+  out.fit = fit_near(net, point.batch + 1);
   const double asked_share =
       static_cast<double>(point.peak_bytes) / static_cast<double>(point.peak_reserved);
   out.batch = out.fit.largest_batch(
@@ -194,7 +202,8 @@ Sweep sweep_of(const bench::Arguments& arguments) {
     std::sort(list->begin(), list->end());
     list->erase(std::unique(list->begin(), list->end()), list->end());
   }
-  if (sweep.batches.size() < 2) throw ValueError("[--batches] a fit needs two or more");
+  if (sweep.batches.size() < 3)
+    throw ValueError("[--batches] needed are three or more: two predict the third");
   if (sweep.threads.front() != 1)
     throw ValueError("[--threads] needed is 1 too: efficiency is relative to it");
   bench::scaling_workload(sweep.workload, 1, 1, 1);  // is the name known?
@@ -237,7 +246,7 @@ int main(int argc, char** argv) {
       "status: 0;\n1 if a run failed or the predicted batch did not fit; 2 for bad arguments.",
       {{"--devices", "D,...", "cpu", "cpu, reference, cuda, or names of plugins"},
        {"--workload", "NAME", "mlp", "mlp or cnn"},
-       {"--batches", "N,...", "32,64,128,256", "two or more"},
+       {"--batches", "N,...", "128,256,512,1024", "three or more: two predict the next"},
        {"--widths", "N,...", "128,256", "units or channels of a layer"},
        {"--depths", "N,...", "2,4", "layers before the last"},
        {"--threads", "N,...", "1,2", "of the CPU backend; other devices run once"},

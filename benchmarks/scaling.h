@@ -14,7 +14,7 @@ struct ScalingPoint {
   double step_seconds = 0;             // median
   tinytorch::CategoryBytes at_peak{};  // of live bytes
   int64_t peak_bytes = 0, peak_reserved = 0;
-  int64_t predicted_peak_bytes = 0;  // by a fit of the other batches
+  int64_t predicted_peak_bytes = 0;  // by a fit of the two nearest batches
   double efficiency = 0;             // strong: throughput(n) / (n throughput(1))
   double weak_efficiency = 0;        // from batch / n on one thread; 0: not measured
 

@@ -82,7 +82,7 @@ report::Chart efficiency_chart(const Points& points, bool strong) {
   return chart;
 }
 
-// Measured, and dashed what the fit of the other batches says, on one thread.
+// Measured, and dashed what the fit of two other batches says, on one thread.
 report::Chart peak_chart(const Points& points) {
   Points shown;
   for (const ScalingPoint& p : points)
@@ -186,8 +186,8 @@ std::string device_part(const std::string& folder, const Points& points) {
         "the same batch per thread.",
         report::svg(efficiency_chart(points, true)) + report::svg(efficiency_chart(points, false)));
   return out + report::section("Memory",
-                               "Dashed is what a fit a + b * batch, by category, of the other "
-                               "batches predicts.",
+                               "Dashed is what a fit a + b * batch, by category, of the two "
+                               "nearest other batches predicts.",
                                peak + report::svg(category_bars(points)));
 }
 

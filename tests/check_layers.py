@@ -52,7 +52,7 @@ RULES = [
     rule(r"core/autograd/", [ANY_PUBLIC, r"core/(runtime|tensor|autograd)/"]),
     rule(r"core/ops/", [ANY_PUBLIC, r"core/(runtime|tensor|autograd|ops)/"]),
     rule(r"core/(nn|optim)/", [NOT_SPI, r"core/\1/"]),
-    rule(r"core/profile/predict\.cpp$", [NOT_SPI, r"core/(runtime|tensor)/"]),
+    rule(r"core/profile/predict\.cpp$", [ANY_PUBLIC, r"core/(runtime|tensor)/"]),
     rule(r"core/(data|io|profile)/", [NOT_SPI, r"core/\1/"], FORMATS),
     rule(r"kernels/common/", [SPI, r"kernels/common/"]),
     rule(r"kernels/cuda/", [SPI, r"kernels/(common|cuda)/", r"backends/cuda/rt\.h$"], CUDA),

@@ -106,8 +106,8 @@ def check_budgets(folder, budgets, out):
 
 def check_scaling(folder, devices, out):
     rows = os.path.join(out, "rows.jsonl")
-    found = lines(succeed(os.path.join(folder, "bench_scaling"), "--devices", ",".join(devices), "--workload", "mlp", "--batches", "8,16,32",
-                          "--widths", "32", "--depths", "2", "--threads", "1,2", "--seconds", "0.02", "--json", rows, "--out", out))
+    found = lines(succeed(os.path.join(folder, "bench_scaling"), "--devices", ",".join(devices), "--workload", "mlp", "--batches", "128,256,512",
+                          "--widths", "16", "--depths", "2", "--threads", "1,2", "--seconds", "0.02", "--json", rows, "--out", out))
     check_page(os.path.join(out, "report.html"))
     with open(rows, encoding="utf-8") as file:
         table = lines(file.read())
@@ -116,7 +116,7 @@ def check_scaling(folder, devices, out):
         expect(set(ROW_KEYS) <= set(row), f"keys {list(row)}")
         expect(row["threads"] > 1 or row["efficiency"] == 1, f"efficiency of one thread: {row}")
         expect(abs(row["predicted_peak_bytes"] - row["peak_bytes"]) <= 0.05 * row["peak_bytes"], f"predicted peak: {row}")
-    expect(len(found) == len(devices) and all(row["fits"] and row["largest_batch"] > 32 for row in found), f"largest batches: {found}")
+    expect(len(found) == len(devices) and all(row["fits"] and row["largest_batch"] > 512 for row in found), f"largest batches: {found}")
 
 
 def check_load(folder, device):

@@ -31,6 +31,8 @@ TEST(ReportText, ValuesCarryTheirUnits) {
   EXPECT_EQ(report::text(19.9 * 1048576, Unit::bytes), "19.9 MiB");
   EXPECT_EQ(report::text(1184010, Unit::count), "1.18 M");
   EXPECT_EQ(report::text(41310, Unit::count), "41,310");
+  EXPECT_EQ(report::text(31516.7, Unit::count), "31,517");
+  EXPECT_EQ(report::text(5e-11, Unit::bytes), "0 B");
   EXPECT_EQ(report::text(-41310, Unit::count), "-41,310");
   EXPECT_EQ(report::text(2.5e-6, Unit::seconds), "2.5 \xc2\xb5s");
   EXPECT_EQ(report::text(999.9e-6, Unit::seconds), "1 ms");

@@ -173,6 +173,7 @@ TEST_P(ProfileOn, BackwardOpsNameTheirForwardOps) {
   int64_t linked = 0;
   for (const OpProfile& op : mine(p).ops) {
     EXPECT_GT(op.calls, 0);
+    EXPECT_EQ(op.device_seconds > 0, !device_.info().synchronous) << op.op;
     if (op.phase != Phase::backward) {
       EXPECT_EQ(op.forward_op, "") << op.op;
     } else if (op.module == "2" && !op.forward_op.empty()) {

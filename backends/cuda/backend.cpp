@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <string>
 
+#include <tinytorch/backend/sizing.h>
+
 #include "backends/cuda/backend.h"
 #include "backends/cuda/gpu.h"
 
@@ -154,6 +156,7 @@ Backend* open_backend(Unusable& why) {
   watch_forks();
   make_gpus(count);
   if (!open_device(gpu(0), why)) return nullptr;
+  declare_sizing(rt::backend_name());
   return new CudaBackend;
 }
 

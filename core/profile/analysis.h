@@ -42,8 +42,6 @@ class OpRows {
   using Key = std::tuple<std::string_view, std::string_view, std::string_view, Phase>;
   using Row = std::pair<const Key, OpProfile>;  // a node of the map, which never moves
 
-  Row& row(const Key& key) { return *rows_.try_emplace(key).first; }
-
   std::map<Key, OpProfile> rows_;             // with empty names
   std::unordered_map<uint64_t, Row*> of_id_;  // of every op: backward ops and timings name one
 };

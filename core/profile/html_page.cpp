@@ -38,8 +38,9 @@ constexpr std::string_view kPageStyle =
     "svg{max-width:1000px;margin:14px 0}"
     ".w{overflow-x:auto}table{border-collapse:collapse;font-size:13px;margin:8px 0}"
     "th,td{padding:4px 12px 4px 8px;text-align:left;border-bottom:1px solid var(--line);"
-    "white-space:nowrap}th{color:var(--soft);font-weight:600;vertical-align:bottom}"
-    ".n{text-align:right;font-variant-numeric:tabular-nums}tbody tr:hover td{background-color:"
+    "vertical-align:top}th{color:var(--soft);font-weight:600;vertical-align:bottom}"
+    ".n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}tbody tr:hover "
+    "td{background-color:"
     "var(--card)}summary{cursor:pointer;color:var(--soft);font-size:13px;padding:4px 0}"
     ".k{display:inline-block;width:10px;height:10px;margin-right:6px}";
 

@@ -62,7 +62,7 @@ std::string text(double value, Unit unit) {
   if (!std::isfinite(value)) return "-";
   switch (unit) {
     case Unit::bytes:
-      return scaled(value, 1024, kBytes, 5);
+      return std::abs(value) < 0.05 ? "0 B" : scaled(value, 1024, kBytes, 5);
     case Unit::seconds:
       return value == 0 ? "0 s" : scaled(value * 1e9, 1000, kSeconds, 4);
     case Unit::share:
@@ -70,8 +70,9 @@ std::string text(double value, Unit unit) {
     case Unit::count:
       break;
   }
-  if (std::abs(value) < 1e6) return value == std::floor(value) ? grouped(value) : digits(value);
-  return scaled(value, 1000, kCounts, 6);
+  if (std::abs(value) >= 1e6) return scaled(value, 1000, kCounts, 6);
+  const bool whole = value == std::floor(value) || std::abs(value) >= 999.5;
+  return whole ? grouped(value) : digits(value);
 }
 
 std::string signed_text(double value, Unit unit) {

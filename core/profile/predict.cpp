@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include <tinytorch/autograd.h>
+#include <tinytorch/backend/sizing.h>
 #include <tinytorch/ops/create.h>
 #include <tinytorch/ops/loss.h>
 #include <tinytorch/random.h>
@@ -40,6 +41,13 @@ Device device_of_model(const Module& model) {
   for (const Tensor& t : model.parameters()) return t.device();
   for (const Tensor& t : model.buffers()) return t.device();
   return default_device();
+}
+
+void check_device(const DeviceState* d) {
+  if ((d->synchronous && d->host_memory) || sizing_declared(d->backend_name)) return;
+  throw DeviceError("[predict_memory] on " + d->name +
+                    ", needed: a backend whose kernels can tell their workspace without running "
+                    "(declare_sizing)");
 }
 
 Tensor target_for(const Tensor& output, const Device& device, const PredictOptions& options) {
@@ -95,6 +103,7 @@ MemoryPrediction predict_memory(Module& model, const Shape& input,
                                 const OptimizerFactory& optimizer, const PredictOptions& options) {
   not_in_capture("predict_memory", "inside a capture, which it would spoil; call it before");
   const Device device = device_of_model(model);
+  check_device(device.state());
   const GradientsKept gradients(model.parameters());
   DryRun run(device.state());
   for (const Tensor& t : model.parameters()) use(t);  // those that no op reads are alive, too

@@ -81,7 +81,7 @@ void memory_text(std::string& out, const MemoryProfile& m) {
   }
   append(out,
          "  allocator: reserved %s (peak %s), in use %s, rounding %s, cached %s, fragmentation "
-         "%s, hit rate %s, %lld system calls, %s\n",
+         "%s, hit rate %s, %lld system calls, %s spent in allocating\n",
          bytes(m.after.reserved).c_str(), bytes(m.peak_reserved).c_str(),
          bytes(m.after.in_use).c_str(), bytes(m.rounding_bytes()).c_str(),
          bytes(m.after.cached).c_str(), text(m.fragmentation(), Unit::share).c_str(),

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "core/profile/analysis.h"
-#include "core/profile/live_bytes.h"
 
 namespace tinytorch::profiling {
 
@@ -14,7 +13,7 @@ void OpRows::op(const Event& e) {
     forward = std::get<0>(it->second->first);
     if (module.empty()) module = std::get<1>(it->second->first);
   }
-  Row& found = row({e.name, module, forward, e.phase});
+  Row& found = *rows_.try_emplace({e.name, module, forward, e.phase}).first;
   of_id_[e.id] = &found;
   OpProfile& r = found.second;
   ++r.calls;
@@ -25,8 +24,8 @@ void OpRows::op(const Event& e) {
 
 void OpRows::timing(const Event& e) {
   const auto it = of_id_.find(e.op);
-  Row& found = it != of_id_.end() ? *it->second : row({e.name, "", "", e.phase});
-  found.second.device_seconds += static_cast<double>(e.end_ns) * 1e-9;
+  if (it == of_id_.end()) return;  // launched before the profile began
+  it->second->second.device_seconds += static_cast<double>(e.end_ns) * 1e-9;
 }
 
 std::string_view OpRows::module_of(const Event& op) const {

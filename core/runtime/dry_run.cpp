@@ -5,16 +5,43 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 
 #include <tinytorch/backend/sizing.h>
 #include <tinytorch/error.h>
 
 #include "core/runtime/arena_plan.h"
+#include "core/runtime/fork.h"
 
 namespace tinytorch {
 
+namespace {
+
+struct Declared {
+  ForkSafeMutex<std::mutex> mutex;
+  std::set<std::string, std::less<>> backends;
+};
+Declared& declared() {
+  static auto* d = new Declared;
+  return *d;
+}
+
+}  // namespace
+
 bool only_sizing() noexcept { return thread_state().sizing; }
+
+void declare_sizing(std::string_view backend) {
+  Declared& d = declared();
+  const std::lock_guard lock(d.mutex);
+  d.backends.emplace(backend);
+}
+
+bool sizing_declared(std::string_view backend) {
+  Declared& d = declared();
+  const std::lock_guard lock(d.mutex);
+  return d.backends.contains(backend);
+}
 
 // ---- counting
 
@@ -84,18 +111,23 @@ size_t StandIns::extent(const View& v) {
   return arena_rounded(static_cast<size_t>(elements) * size_of(v.dtype));
 }
 
-// As much again as the operands for workspace, and some: a kernel that asks for more gets it from
-// the device's allocator, and is counted all the same.
-StandIns::StandIns(size_t bytes) : before_(thread_state().scratch) {
-  constexpr size_t kSpare = size_t{1} << 30;
-  const size_t workspace = bytes + kSpare;
-  mapped_ = bytes + workspace;
-  void* data = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED)
-    throw OutOfMemoryError("[predict_memory] no address space for operands of " +
-                           std::to_string(bytes) + " bytes");
-  base_ = static_cast<char*>(data);
+// On the host as much again as the operands for workspace, and some: a kernel that asks for more
+// gets it from the device's allocator, and is counted all the same.
+StandIns::StandIns(size_t bytes) : mapped_(0), before_(thread_state().scratch) {
+  constexpr size_t kSpare = size_t{1} << 30, kEndless = size_t{1} << 46;
+  size_t workspace = kEndless;
+  if (thread_state().dry_run->device->host_memory) {
+    workspace = bytes + kSpare;
+    mapped_ = bytes + workspace;
+    void* data = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED)
+      throw OutOfMemoryError("[predict_memory] no address space for operands of " +
+                             std::to_string(bytes) + " bytes");
+    base_ = static_cast<char*>(data);
+  } else {
+    base_ = reinterpret_cast<char*>(uintptr_t{1} << 20);  // nowhere, and aligned
+  }
   scratch_ = {base_ + bytes, workspace, 0, 0};
   thread_state().scratch = &scratch_;
   thread_state().sizing = true;
@@ -104,7 +136,7 @@ StandIns::StandIns(size_t bytes) : before_(thread_state().scratch) {
 StandIns::~StandIns() {
   thread_state().sizing = false;
   thread_state().scratch = before_;
-  munmap(base_, mapped_);
+  if (mapped_) munmap(base_, mapped_);
 }
 
 const View& StandIns::of(const View& v) {

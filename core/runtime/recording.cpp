@@ -141,9 +141,10 @@ void Recording::check_whole() {
 
 void refuse_captured(const char* op, const char* what) {
   if (thread_state().dry_run)
-    throw ValueError("[" + std::string(op) +
-                     "] inside predict_memory, which computes nothing, needed: a step that reads no "
-                     "elements, waits for nothing and stays on one device");
+    throw ValueError(
+        "[" + std::string(op) +
+        "] inside predict_memory, which computes nothing, needed: a step that reads no "
+        "elements, waits for nothing and stays on one device");
   if (Recording* r = capturing()) r->refuse("[" + std::string(op) + "] " + what);
 }
 

@@ -57,6 +57,11 @@ void open(BackendEntry& e) {
 
 }  // namespace
 
+// In the child of a fork only what was opened there, or whose kernels are done when they return.
+static bool usable_here(const BackendEntry& e) {
+  return e.opened_by == getpid() || e.devices[0]->synchronous;
+}
+
 BackendEntry& backend_entry(std::string_view name) {
   Registry& r = registry();
   std::lock_guard lock(r.mutex);
@@ -75,7 +80,7 @@ BackendEntry& backend_entry(std::string_view name) {
     it = r.entries.emplace(e->name, e).first;
   }
   BackendEntry& e = *it->second;
-  if (e.backend && e.opened_by != getpid() && !e.devices[0]->synchronous) {
+  if (e.backend && !usable_here(e)) {
     e.backend = nullptr;
     e.unusable = {Why::forked, "this process was forked after the backend had been opened",
                   "open the device in the child only, or start the child with exec"};
@@ -109,7 +114,10 @@ const char* device_label(const Allocator* allocator) noexcept {
 std::vector<DeviceState*> opened_devices() {
   Registry& r = registry();
   std::lock_guard lock(r.mutex);
-  return r.devices;
+  std::vector<DeviceState*> out;
+  for (const auto& [name, e] : r.entries)
+    if (e->backend && usable_here(*e)) out.insert(out.end(), e->devices.begin(), e->devices.end());
+  return out;
 }
 
 std::vector<std::string> known_backends() {

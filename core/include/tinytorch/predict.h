@@ -48,8 +48,9 @@ using OptimizerFactory = std::function<std::unique_ptr<Optimizer>(std::vector<Te
 // model was made, where nothing else is: parameters, buffers, x, y, gradients, optimizer state,
 // activations, and the workspace of kernels (up to 63 bytes more for each). Categories are those
 // of a Profile. Everything but workspace is exact on every device. Workspace is what this device's
-// kernels ask for now (on the CPU it depends on the number of threads); an out-of-tree backend
-// that knows nothing of only_sizing() makes the prediction as slow as its kernels.
+// kernels ask for now (on the CPU it depends on the number of threads). An out-of-tree
+// backend that knows nothing of backend/sizing.h makes it as slow as its kernels, or is refused
+// with a DeviceError if they run behind the host or in memory of their own.
 //
 // The model's code runs, three times, on tensors without elements: a model that reads elements
 // (item(), to_vector(), data()), synchronises, or uses a second device gets a ValueError. Tensors
