@@ -144,6 +144,7 @@ void DeviceAllocator::poll(Effort effort) noexcept {
 
 Pool& DeviceAllocator::begin_capture(Pool& stream) {
   const std::lock_guard lock(mutex_);
+  poll_graphs(false);
   Pool& graph = *graphs_.emplace_back(std::make_unique<Pool>());
   graph.home = &stream;
   stream.recording = &graph;
@@ -184,7 +185,7 @@ void DeviceAllocator::poll_graphs(bool wait) noexcept {
   for (Pool** link = &gone_graphs_; *link;) {
     Pool& graph = **link;
     drop_over(graph.replays, wait);
-    if (graph.replays || graph.home->recording) {
+    if (graph.replays) {
       link = &graph.next;
       continue;
     }
@@ -193,16 +194,18 @@ void DeviceAllocator::poll_graphs(bool wait) noexcept {
   }
 }
 
-// All chunks of a graph that is gone go to the stream that recorded it.
+// All chunks of a graph that is gone go to the stream that recorded it; if that records another,
+// which would keep it from saying what has passed, to the default stream.
 void DeviceAllocator::hand_over(Pool& graph) noexcept {
+  Pool& to = graph.home->recording ? *pools_.front() : *graph.home;
   for (Segment* segment = chunks_.segments(); segment; segment = segment->next)
     for (Chunk* c = segment->first; c; c = c->next)
-      if (c->pool == &graph && c->state != ChunkState::free) c->pool = graph.home;
+      if (c->pool == &graph && c->state != ChunkState::free) c->pool = &to;
   for (const FreeSet& set : graph.free) {
     while (!set.empty()) {
       Chunk& chunk = **set.begin();
       chunks_.take(chunk);
-      chunk.pool = graph.home;
+      chunk.pool = &to;
       finish(chunk);
     }
   }

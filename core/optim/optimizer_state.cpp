@@ -77,11 +77,40 @@ void Optimizer::load_state_dict(const StateDict& state) {
       set_options(g, loaded);
     }
     check_loaded(state);
-    groups_ = loaded_groups(state);
+    std::vector<Group> loaded = loaded_groups(state);
+    if (!copy_loaded(loaded)) groups_ = std::move(loaded);
   } catch (...) {
     for (int g = 0; g < group_count(); ++g) set_options(g, before[static_cast<size_t>(g)]);
     throw;
   }
+}
+
+// Puts the values of groups of the same form into the tensors that are there, to which captured
+// steps refer. -> had they the same form?
+bool Optimizer::copy_loaded(const std::vector<Group>& loaded) {
+  NoGrad no_grad;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const std::vector<Cohort>&now = groups_[g].cohorts, &then = loaded[g].cohorts;
+    if (now.size() != then.size()) return false;
+    for (size_t c = 0; c < now.size(); ++c) {
+      if (now[c].index != then[c].index || now[c].hyper.defined() != then[c].hyper.defined())
+        return false;
+      for (int s = 0; s < kMaxSlots; ++s)
+        if (now[c].state[s].size() != then[c].state[s].size()) return false;
+    }
+  }
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    groups_[g].learning_rate = loaded[g].learning_rate;
+    for (size_t c = 0; c < groups_[g].cohorts.size(); ++c) {
+      Cohort& to = groups_[g].cohorts[c];
+      const Cohort& from = loaded[g].cohorts[c];
+      if (!to.hyper.defined()) continue;
+      to.hyper.copy_(from.hyper);
+      for (int s = 0; s < kMaxSlots; ++s)
+        for (size_t i = 0; i < to.state[s].size(); ++i) to.state[s][i].copy_(from.state[s][i]);
+    }
+  }
+  return true;
 }
 
 std::vector<Optimizer::Group> Optimizer::loaded_groups(const StateDict& state) const {

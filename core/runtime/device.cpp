@@ -4,7 +4,10 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <string_view>
 
+#include "core/runtime/events.h"
+#include "core/runtime/recording.h"
 #include "core/runtime/registry.h"
 
 #ifndef TT_VERSION
@@ -151,7 +154,15 @@ StreamGuard::~StreamGuard() {
   thread_state().stream = before_;
 }
 Stream& current_stream(const Device& device) { return *current_stream(device.state()); }
-void wait_stream(Stream& waiting, Stream& first) { waiting.wait(first.mark()); }
+void wait_stream(Stream& waiting, Stream& first) {
+  not_in_capture("wait_stream", "inside a capture: a replay would not wait again; wait before it");
+  const std::string_view a = device_label(waiting.context().allocator),
+                         b = device_label(first.context().allocator);
+  if (a.substr(0, a.find(':')) != b.substr(0, b.find(':')))
+    throw DeviceError("[wait_stream] streams of " + std::string(a) + " and " + std::string(b) +
+                      ", needed: of one backend; synchronize() the first");
+  waiting.wait(first.mark());
+}
 
 void set_num_threads(int n) {
   if (n < 1) throw ValueError("[set_num_threads] " + std::to_string(n) + ", needed: at least 1");

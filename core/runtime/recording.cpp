@@ -113,18 +113,28 @@ void Recording::freed(Storage* s, const Block& block) noexcept {
   }
 }
 
+bool Recording::made(Storage* s, const Block& block) const {
+  const std::lock_guard lock(active().mutex);
+  const auto own = live_.find(static_cast<const char*>(block.data));
+  return own != live_.end() && blocks[own->second].storage == s;
+}
+
 bool Recording::used(Storage* s, const Block& block) {
+  if (made(s, block)) return false;
   const auto* data = static_cast<const char*>(block.data);
-  {
-    const std::lock_guard lock(active().mutex);
-    const auto own = live_.find(data);
-    if (own != live_.end() && blocks[own->second].storage == s) return false;
-  }
   const auto [begin, end] = outside.equal_range(data);
   for (auto it = begin; it != end; ++it)
     if (it->second.storage == s) return false;
   outside.emplace(data, Outside{s, block.bytes, false});
   return true;
+}
+
+void Recording::refuse_without_values(Storage* s, const Block& block) {
+  if (made(s, block))
+    refuse("[CapturePause] a tensor of the captured step is used in a pause on " +
+           std::string(device->name) +
+           ", which records the step and runs it at the end; make what " +
+           "the pause needs before the capture");
 }
 
 void Recording::refuse(const std::string& why) {

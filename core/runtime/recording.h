@@ -101,6 +101,8 @@ class Recording {
   static void freed(Storage* s, const Block& block) noexcept;  // on any thread
   // A storage is used. -> is it from outside, and this the first time?
   bool used(Storage* s, const Block& block);
+  // CaptureError if the storage is the capture's own: while the device records it has no values.
+  void refuse_without_values(Storage* s, const Block& block);
 
   // Around the kernel: begin throws CaptureError for another device or stream.
   void begin(const char* op, DeviceState* d, Stream* s, KernelContext& c, const KernelCost& cost);
@@ -141,6 +143,7 @@ class Recording {
   std::multimap<const char*, Outside> outside;  // by address; foreign memory can have several
 
  private:
+  bool made(Storage* s, const Block& block) const;
   void order(Stream& earlier, Stream& later) const noexcept;
   void keep(Kept<View>& to, const View& v);
   void keep(Kept<const View*>& to, const View* v);

@@ -44,6 +44,7 @@ struct Capture::State {
   explicit State(DeviceState* d)
       : own_stream(create_stream(Device(d))), recording(d, own_stream.get()) {}
   ~State();
+  void run_begun() noexcept;
   std::unique_ptr<RecordedGraph> end_recording() {
     recording_ended = true;
     return recording.binds ? nullptr : own_stream->end_capture();
@@ -54,12 +55,24 @@ struct Capture::State {
   bool recording_ended = false;
 };
 
-Capture::State::~State() {
-  recording.pause();
+// What was given to a device that records itself before the capture was given up has not run: it
+// does now, so that the step is half done as on the others.
+void Capture::State::run_begun() noexcept {
   try {
-    if (!recording_ended) end_recording();
+    const std::unique_ptr<RecordedGraph> begun = end_recording();
+    if (!begun) return;
+    for (const auto& [address, outside] : recording.outside)
+      record_use(outside.storage, recording.outer);
+    for (const RecordedBlock& b : recording.blocks)
+      if (b.storage) record_use(b.storage, recording.outer);
+    begun->replay(*recording.outer);
   } catch (const std::exception&) {  // a lost device tells the next caller
   }
+}
+
+Capture::State::~State() {
+  recording.pause();
+  if (!recording_ended) run_begun();
   for (const RecordedBlock& b : recording.blocks)
     if (b.storage) b.storage->known &= static_cast<uint8_t>(~kRecorded);
   for (const auto& [address, outside] : recording.outside) release(outside.storage);
@@ -75,7 +88,10 @@ Capture::Capture(const Device& device) {
 Capture::~Capture() = default;
 
 Graph Capture::finish() {
+  if (!state_) throw CaptureError("[finish] the capture has ended already");
   Recording& r = state_->recording;
+  if (thread_state().recording != &r)
+    throw CaptureError("[finish] on another thread than that of the capture");
   r.pause();
   r.check_whole();
   auto impl = std::make_unique<Graph::Impl>(r.device);

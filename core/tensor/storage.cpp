@@ -198,8 +198,13 @@ void record_use(Storage* s, Stream* current) {
     return;
   }
   refuse_dry("launch", s);
-  if (Recording* r = capturing(); r && r->device == s->device && r->used(s, s->block))
-    s->refs.retain();
+  if (Recording* r = thread_state().recording; r && r->device == s->device) {
+    if (r->paused) {
+      if (!r->binds && (s->known & kRecorded)) r->refuse_without_values(s, s->block);
+    } else if (r->used(s, s->block)) {
+      s->refs.retain();
+    }
+  }
   if (s->stream != current && !s->foreign && !s->device->synchronous)
     s->device->allocator->record_use(s->block, *current);
 }

@@ -89,7 +89,7 @@ class TT_API StreamGuard {
 };
 TT_API Stream& current_stream(const Device& device);
 // Work given to `waiting` from now on runs after all that `first` was given so far. The host does
-// not wait.
+// not wait. DeviceError for streams of two backends, CaptureError inside a capture.
 TT_API void wait_stream(Stream& waiting, Stream& first);
 
 // Worker threads of the CPU backend, the caller included. Default: the cores that affinity and

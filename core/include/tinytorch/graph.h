@@ -50,14 +50,16 @@ class TT_API Graph {
   std::unique_ptr<Impl> impl_;
 };
 
-// Records what the calling thread launches while it lives; capture() below is the way to use it.
+// Records what the calling thread launches while it lives, on which it also ends; capture() below
+// is the way to use it.
 class TT_API Capture {
  public:
   explicit Capture(const Device& device);  // CaptureError inside a capture
   ~Capture();                              // without finish(): drops what was recorded
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
-  Graph finish();  // CaptureError if the step was refused something
+  // Once, on the thread that made it. CaptureError if the step was refused something.
+  Graph finish();
 
  private:
   struct State;
@@ -76,7 +78,9 @@ Graph capture(const Device& device, F&& step) {
 }
 
 // What happens while it lives is done at once and is not part of the capture, if there is one:
-// state that is made when it is first needed. Such a tensor may be used by the captured step.
+// state that is made when it is first needed. Such a tensor may be used by the captured step. What
+// the step has made so far has values only where core replays the launches (the CPU): on a device
+// that records itself its use in a pause is a CaptureError.
 class TT_API CapturePause {
  public:
   CapturePause() noexcept;

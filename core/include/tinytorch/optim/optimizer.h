@@ -88,6 +88,7 @@ class TT_API Optimizer {
   void check_parameter(const Tensor& p, size_t position) const;
   void check_loaded(const StateDict& state) const;
   std::vector<Group> loaded_groups(const StateDict& state) const;
+  bool copy_loaded(const std::vector<Group>& loaded);
   Cohort& started_cohort(Group& group, const std::vector<double>& steps, const Tensor& parameter,
                          double step) const;
   static Cohort& cohort_for(Group& group, const Tensor& parameter);
