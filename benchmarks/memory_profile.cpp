@@ -25,7 +25,7 @@ struct Run {
   std::string device;           // as it was given
   Profile profile;              // of this device alone
   double step_seconds;          // median, without the profiler
-  int64_t expected_peak_bytes;  // by predict_memory
+  int64_t expected_peak_bytes;  // by predict_memory, or else of tensors alone
 
   const DeviceProfile& of() const { return profile.devices.front(); }
 };
@@ -42,18 +42,21 @@ double median_step(const bench::TrainingTask& task, const Device& device, int64_
   return bench::median(seconds);
 }
 
-// What a step is predicted to take before any runs.
+// What a step is predicted to take before any runs; 0 for a backend that cannot tell its workspace.
 int64_t predicted_peak(const bench::TrainingWorkload& workload) {
   const bench::TrainingTask task = workload.model_and_data();
-  const auto loss = [&](const Tensor& output, const Tensor& target) {
+  PredictOptions options;
+  options.dtype = task.x.dtype();
+  options.loss = [&](const Tensor& output, const Tensor& target) {
     return (*task.loss)(output, target);
   };
-  return predict_memory(*task.net, task.x.shape(), workload.optimizer,
-                        {.dtype = task.x.dtype(),
-                         .loss = loss,
-                         .target = task.y.shape(),
-                         .target_dtype = task.y.dtype()})
-      .peak_bytes;
+  options.target = task.y.shape();
+  options.target_dtype = task.y.dtype();
+  try {
+    return predict_memory(*task.net, task.x.shape(), workload.optimizer, options).peak_bytes;
+  } catch (const DeviceError&) {
+    return 0;
+  }
 }
 
 Run profile_on(const std::string& name, const bench::TrainingWorkload& workload, int64_t steps,
@@ -74,6 +77,7 @@ Run profile_on(const std::string& name, const bench::TrainingWorkload& workload,
   if (!trace.empty()) profiler.write_chrome_trace(trace);
   run.profile.devices = {run.profile.device(name)};
   run.profile.settings["workload"] = workload.name;
+  if (!expected) run.expected_peak_bytes = run.of().memory.expected_peak_bytes;
   run.step_seconds = median_step(task, device, steps);
   return run;
 }

@@ -79,6 +79,7 @@ report::Chart efficiency_chart(const Points& points, bool strong) {
   chart.series = lines(
       shown, name, [](const ScalingPoint& p) { return number(p.threads); },
       [&](const ScalingPoint& p) { return strong ? p.efficiency : p.weak_efficiency; });
+  std::erase_if(chart.series, [](const report::Series& line) { return line.x.size() < 2; });
   return chart;
 }
 
