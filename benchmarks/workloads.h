@@ -14,8 +14,7 @@
 
 namespace bench {
 
-using OptimizerFactory =
-    std::function<std::unique_ptr<tinytorch::Optimizer>(std::vector<tinytorch::Tensor> parameters)>;
+using tinytorch::OptimizerFactory;
 
 struct TrainingTask {
   std::unique_ptr<tinytorch::Module> net;
@@ -36,7 +35,7 @@ struct TrainingWorkload {
   int64_t batch = 0;  // samples of a step
   // On the thread's default device, from its generator; the optimizer is not made yet.
   std::function<TrainingTask()> model_and_data;
-  tinytorch::OptimizerFactory optimizer;
+  OptimizerFactory optimizer;
 
   TrainingTask make() const {
     TrainingTask task = model_and_data();

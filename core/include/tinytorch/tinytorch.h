@@ -11,6 +11,7 @@
 #include <tinytorch/nn.h>
 #include <tinytorch/ops.h>
 #include <tinytorch/optim.h>
+#include <tinytorch/predict.h>
 #include <tinytorch/profile.h>
 #include <tinytorch/profiler.h>
 #include <tinytorch/random.h>
