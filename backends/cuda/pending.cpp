@@ -145,6 +145,9 @@ void DeviceAllocator::poll(Effort effort) noexcept {
 Pool& DeviceAllocator::begin_capture(Pool& stream) {
   const std::lock_guard lock(mutex_);
   poll_graphs(false);
+  // What the stream freed so far can be waited for only by an event from before it records.
+  if (stream.fence_at < stream.frees) gpu_.events().put(std::exchange(stream.fence, nullptr));
+  pass_fence(stream, false);
   Pool& graph = *graphs_.emplace_back(std::make_unique<Pool>());
   graph.home = &stream;
   stream.recording = &graph;

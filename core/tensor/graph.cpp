@@ -61,6 +61,7 @@ void Capture::State::run_begun() noexcept {
   try {
     const std::unique_ptr<RecordedGraph> begun = end_recording();
     if (!begun) return;
+    thread_state().recording = nullptr;  // what follows is no use in a pause
     for (const auto& [address, outside] : recording.outside)
       record_use(outside.storage, recording.outer);
     for (const RecordedBlock& b : recording.blocks)
