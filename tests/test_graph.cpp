@@ -118,7 +118,11 @@ std::vector<std::string> run(const Make& make, const Between& between, int steps
 class GraphOn : public OnDevice {
  protected:
   static void expect_equal_to_eager(const Make& make, const Between& between = {}) {
+#if defined(__SANITIZE_THREAD__)
+    constexpr int kSteps = 4;
+#else
     constexpr int kSteps = 20;
+#endif
     for (int threads : {1, 2}) {
       const ThreadsGuard guard(threads);
       const auto eager = run(make, between, kSteps, false);

@@ -1,6 +1,7 @@
 // Load: the large MLP under growing batch and many rounds, several models in parallel threads, and
 // shapes that change from step to step. Live bytes must be equal to the byte after every round, and
-// what is taken from the system must stop growing. Simulated and slow devices get a narrower MLP.
+// what is taken from the system must stop growing. Simulated and slow devices, and the thread
+// sanitizer, get a narrower MLP.
 #include <gtest/gtest.h>
 
 #include <exception>
@@ -32,7 +33,13 @@ struct Mlp {
 class Load : public OnDevice {
  protected:
   Load() { randn({1}); }  // the generator's state stays
-  bool fast() const { return device_.backend() == "cpu" || device_.backend() == "cuda"; }
+  bool fast() const {
+#if defined(__SANITIZE_THREAD__)
+    return false;
+#else
+    return device_.backend() == "cpu" || device_.backend() == "cuda";
+#endif
+  }
   int64_t part() const { return fast() ? 1 : 16; }
   int64_t batch(int64_t of_fast) const { return fast() ? of_fast : of_fast / 16; }
   MemoryStats stats() const {
