@@ -67,12 +67,39 @@ Tensor index_select_as(const char* op, const Tensor& t, int dim, const Tensor& i
                                use(seen_as(a, f.shape())), use(seen_as(i, {view_of(i).numel})));
   if (!recording(a)) return out;
   return attach(out, op, {a}, [i = Saved(i), before = shape_of(a), d = f.dim](const Tensor& g) {
-    return Grads{index_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, i(), g)};
+    return Grads{index_add_to_zeros(before, d, i(), g)};
   });
 }
 Tensor index_select(const Tensor& t, int dim, const Tensor& index) {
   return index_select_as("index_select", t, dim, index);
 }
+
+namespace {
+
+Tensor detached_copy(const Tensor& base) {
+  NoGrad guard;
+  return base.clone();
+}
+
+// Rows index_add and scatter_add into `out`; the index is i64 and dense, the source dense.
+void add_indexed(const Tensor& out, const Folded& f, const Tensor& index, const Tensor& source) {
+  const int64_t m = view_of(index).numel;
+  if (view_of(source).numel)
+    launch<rows::index_add>("index_add", device_of(out), view_of(seen_as(out, f.shape())),
+                            use(seen_as(index, {m})), use(seen_as(source, {f.outer, m, f.inner})));
+}
+void add_scattered(const Tensor& out, int d, const Tensor& index, const Tensor& source) {
+  NoGrad guard;
+  const Tensor place = corner(out, index, d);
+  const Tensor target = place.contiguous();  // itself unless the index is smaller
+  const Folded f = fold("scatter_add", target, d), fi = fold("scatter_add", index, d);
+  if (view_of(source).numel)
+    launch<rows::scatter_add>("scatter_add", device_of(out), view_of(seen_as(target, f.shape())),
+                              use(seen_as(index, fi.shape())), use(seen_as(source, fi.shape())));
+  if (!target.shares_storage(place)) copy_into(place, target);
+}
+
+}  // namespace
 
 Tensor index_add(const Tensor& base, int dim, const Tensor& index, const Tensor& source) {
   check_index("index_add", base, index);
@@ -87,19 +114,22 @@ Tensor index_add(const Tensor& base, int dim, const Tensor& index, const Tensor&
     throw_shapes("index_add", base, source,
                  "a source with the base's shape, but as many entries along dim as the index has");
   const Tensor i = as_index(index), src = source.contiguous();
-  Tensor out;
-  {
-    NoGrad guard;
-    out = base.clone();
-  }
-  if (view_of(src).numel)
-    launch<rows::index_add>("index_add", device_of(base), view_of(seen_as(out, f.shape())),
-                            use(seen_as(i, {m})), use(seen_as(src, {f.outer, m, f.inner})));
+  Tensor out = detached_copy(base);
+  add_indexed(out, f, i, src);
   if (!recording(base, src)) return out;
   return attach(
       out, "index_add", {base, src}, [i = Saved(i), d = f.dim](const Tensor& g, Needs need) {
         return Grads{need[0] ? g : Tensor(), need[1] ? index_select(g, d, i()) : Tensor()};
       });
+}
+
+Tensor index_add_to_zeros(const Shape& shape, int d, const Tensor& i, const Tensor& source) {
+  const Tensor src = source.contiguous();
+  Tensor out = zeros(shape, {.dtype = src.dtype(), .device = src.device()});
+  add_indexed(out, fold("index_add", out, d), i, src);
+  if (!recording(src)) return out;
+  return attach(out, "index_add", {src},
+                [i = Saved(i), d](const Tensor& g) { return Grads{index_select(g, d, i())}; });
 }
 
 Tensor gather_as(const char* op, const Tensor& t, int dim, const Tensor& index) {
@@ -114,7 +144,7 @@ Tensor gather_as(const char* op, const Tensor& t, int dim, const Tensor& index) 
                          use(seen_as(a, f.shape())), use(seen_as(i, fi.shape())));
   if (!recording(a)) return out;
   return attach(out, op, {a}, [i = Saved(i), before = shape_of(a), d](const Tensor& g) {
-    return Grads{scatter_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, i(), g)};
+    return Grads{scatter_add_to_zeros(before, d, i(), g)};
   });
 }
 Tensor gather(const Tensor& t, int dim, const Tensor& index) {
@@ -129,22 +159,21 @@ Tensor scatter_add(const Tensor& base, int dim, const Tensor& index, const Tenso
   if (!(shape_of(source) == shape_of(index)))
     throw_shapes("scatter_add", index, source, "a source of the index's shape");
   const Tensor i = as_index(index), src = source.contiguous();
-  Tensor out;
-  {
-    NoGrad guard;
-    out = base.clone();
-    const Tensor place = corner(out, i, d);
-    const Tensor target = place.contiguous();  // itself unless the index is smaller
-    const Folded f = fold("scatter_add", target, d), fi = fold("scatter_add", i, d);
-    if (view_of(src).numel)
-      launch<rows::scatter_add>("scatter_add", device_of(base), view_of(seen_as(target, f.shape())),
-                                use(seen_as(i, fi.shape())), use(seen_as(src, fi.shape())));
-    if (!target.shares_storage(place)) copy_into(place, target);
-  }
+  Tensor out = detached_copy(base);
+  add_scattered(out, d, i, src);
   if (!recording(base, src)) return out;
   return attach(out, "scatter_add", {base, src}, [i = Saved(i), d](const Tensor& g, Needs need) {
     return Grads{need[0] ? g : Tensor(), need[1] ? gather(g, d, i()) : Tensor()};
   });
+}
+
+Tensor scatter_add_to_zeros(const Shape& shape, int d, const Tensor& i, const Tensor& source) {
+  const Tensor src = source.contiguous();
+  Tensor out = zeros(shape, {.dtype = src.dtype(), .device = src.device()});
+  add_scattered(out, d, i, src);
+  if (!recording(src)) return out;
+  return attach(out, "scatter_add", {src},
+                [i = Saved(i), d](const Tensor& g) { return Grads{gather(g, d, i())}; });
 }
 
 Tensor embedding(const Tensor& weight, const Tensor& index) {

@@ -6,6 +6,7 @@
 #include <tinytorch/ops/index.h>
 #include <tinytorch/ops/reduce.h>
 
+#include "core/ops/indexing.h"
 #include "core/ops/pointwise.h"
 
 namespace tinytorch {
@@ -90,8 +91,8 @@ ValuesAndIndices max_pool(const char* op, const Tensor& input, std::array<int64_
   Tensor values = attach(out, op, {x}, [i = Saved(indices), before = shape_of(x)](const Tensor& g) {
     const Shape planes{before[0], before[1], before[2] * before[3]};
     const Shape picked{before[0], before[1], view_of(g).shape[2] * view_of(g).shape[3]};
-    const Tensor zero = zeros(planes, {.dtype = g.dtype(), .device = g.device()});
-    return Grads{scatter_add(zero, 2, i().reshape(picked), g.reshape(picked)).reshape(before)};
+    return Grads{
+        scatter_add_to_zeros(planes, 2, i().reshape(picked), g.reshape(picked)).reshape(before)};
   });
   return {values, indices};
 }
@@ -156,8 +157,7 @@ Tensor average_windows(const Tensor& x, int dim, const Windows& w) {
   Shape shape = shape_of(x), stretched = {1, 1, 1, 1};
   shape[dim] = stretched[dim] = w.out;
   const Tensor taps = index_select(x, dim, tensor(from, {}, where));
-  const Tensor sums = index_add(zeros(shape, {.dtype = x.dtype(), .device = x.device()}), dim,
-                                tensor(to, {}, where), taps);
+  const Tensor sums = index_add_to_zeros(shape, dim, tensor(to, {}, where), taps);
   return div(sums, tensor(sizes, stretched, where).to(x.dtype()));
 }
 

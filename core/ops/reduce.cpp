@@ -6,10 +6,8 @@
 #include <limits>
 #include <optional>
 
-#include <tinytorch/ops/create.h>
-#include <tinytorch/ops/index.h>
-
 #include "core/ops/fold.h"
+#include "core/ops/indexing.h"
 
 namespace tinytorch {
 
@@ -133,9 +131,8 @@ ValuesAndIndices chosen(const char* name, ReduceOp op, const Tensor& a, int dim,
   Tensor out =
       attach(values, name, {a}, [at = Saved(indices), d, before, keepdim](const Tensor& g) {
         if (before.empty()) return Grads{g};
-        Tensor zero = zeros(before, {.dtype = g.dtype(), .device = g.device()});
-        return Grads{
-            scatter_add(zero, d, keepdim ? at() : at().unsqueeze(d), keepdim ? g : g.unsqueeze(d))};
+        return Grads{scatter_add_to_zeros(before, d, keepdim ? at() : at().unsqueeze(d),
+                                          keepdim ? g : g.unsqueeze(d))};
       });
   return {out, indices};
 }

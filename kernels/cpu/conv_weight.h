@@ -1,9 +1,11 @@
 // The gradient of the weights: gw[row][k] = sum over images and pixels of g[row][pixel]
 // P[k][pixel], a product whose inner dimension are the pixels. Images are cut into parts by the
-// shape alone; each part sums its own, and a tree adds the parts.
+// shape alone; each part sums its own, and a tree adds the parts. P is transposed into panels of B,
+// or walked over line by line (conv_weight_lines.h).
 #pragma once
 
 #include "kernels/cpu/conv_source.h"
+#include "kernels/cpu/conv_weight_lines.h"
 #include "kernels/cpu/gemm_pack.h"
 
 namespace tinytorch::TT_KERNEL_NS {
@@ -18,6 +20,8 @@ struct WeightPlan {
   int64_t images_at_once, band_rows, parts, splits;  // splits: of the channels
   SourceGrid<T> grid;
   int64_t block;  // pixels summed in one chain
+  bool lines;     // conv_weight_lines.h
+  // Scratch: for P; then rows of g and panels of B, or the sums of the lanes.
   int64_t source_elements, rows_elements, panel_elements;
 
   explicit WeightPlan(const Correlation<T>& c);
@@ -46,7 +50,8 @@ template <class T>
 WeightPlan<T>::WeightPlan(const Correlation<T>& c)
     : images_at_once(smaller(c.images, larger<int64_t>(1, kMaxChain / (c.y.out * c.x.out)))),
       band_rows(rows_for(c, images_at_once)),
-      grid(c, band_rows, images_at_once) {
+      grid(c, band_rows, images_at_once),
+      lines(suits_lines(c)) {
   const double flops = 2.0 * static_cast<double>(c.images * c.groups * c.rows) *
                        static_cast<double>(c.y.out * c.x.out * c.k());
   const int64_t most =
@@ -62,6 +67,11 @@ WeightPlan<T>::WeightPlan(const Correlation<T>& c)
   constexpr int64_t kAlign = 2 * kTileCols<T>;
   const auto aligned = [](int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; };
   source_elements = aligned(grid.elements(split_channels(c)));
+  if (lines) {
+    rows_elements = c.rows * split_channels(c) * c.taps * kLanes<T>;
+    panel_elements = 0;
+    return;
+  }
   rows_elements = aligned(c.rows * block);
   panel_elements =
       kWeightCols * block + 4 * kTileCols<T>;  // transposing goes up to three pixels too far
@@ -173,6 +183,10 @@ void sum_part(const Correlation<T>& c, const WeightPlan<T>& plan, const int64_t*
                 c1 = smaller(c.channels, c0 + plan.split_channels(c));
   const int64_t in_image = c.y.out * c.x.out;
   bool first = true;
+  T *rows_block = scratch + plan.source_elements, *panels = rows_block + plan.rows_elements,
+    *gw = sums + group * c.rows * c.k() + c0 * c.taps;
+  const int64_t count = (c1 - c0) * c.taps;
+  if (plan.lines) zero_line(rows_block, plan.rows_elements);
   const int64_t end = task_begin(groups_of_images, part + 1, plan.parts);
   for (int64_t i = task_begin(groups_of_images, part, plan.parts); i < end; ++i) {
     const int64_t image = i * plan.images_at_once,
@@ -180,23 +194,28 @@ void sum_part(const Correlation<T>& c, const WeightPlan<T>& plan, const int64_t*
     for (int64_t y0 = 0; y0 < c.y.out; y0 += plan.band_rows) {
       const int64_t rows = smaller(plan.band_rows, c.y.out - y0), pixels = images * rows * c.x.out;
       fill_source(c, plan.grid, group, image, images, y0, c0, c1, scratch);
-      const WeightUnit<T> unit{c,
-                               plan,
-                               offsets,
-                               g + (image * c.groups + group) * c.rows * in_image + y0 * c.x.out,
-                               source_of(c, plan.grid, group, image, y0, c0, scratch),
-                               scratch + plan.source_elements,
-                               scratch + plan.source_elements + plan.rows_elements,
-                               sums + group * c.rows * c.k() + c0 * c.taps,
-                               (c1 - c0) * c.taps,
-                               images,
-                               rows,
-                               first};
+      const T *band = g + (image * c.groups + group) * c.rows * in_image + y0 * c.x.out,
+              *source = source_of(c, plan.grid, group, image, y0, c0, scratch);
+      if (plan.lines) {
+        const int64_t chain = larger<int64_t>(1, kMaxChain / ceil_div(c.x.out, kLanes<T>));
+        for (int64_t y = 0; y < rows; y += chain) {
+          const LineBlock b{images,          c.groups * c.rows * in_image,
+                            plan.grid.image, smaller(chain, rows - y),
+                            c.x.out,         plan.grid.width,
+                            c.x.out};
+          add_all_lines(b, band + y * c.x.out, in_image, c.rows, source + y * plan.grid.width,
+                        offsets, count, rows_block);
+        }
+        continue;
+      }
+      const WeightUnit<T> unit{c,      plan, offsets, band,   source, rows_block,
+                               panels, gw,   count,   images, rows,   first};
       for (int64_t begin = 0; begin < pixels; begin += plan.block)
         unit.run(begin, smaller(pixels, begin + plan.block));
       first = false;
     }
   }
+  if (plan.lines) add_lanes(rows_block, c.rows, count, gw, c.k());
 }
 
 // out = part 0 + part 1 + ... in a tree; the parts are overwritten.

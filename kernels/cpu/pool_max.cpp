@@ -20,6 +20,20 @@ TT_INLINE void keep_larger(const T* line, int64_t step, int64_t shift, I place, 
   }
 }
 
+// Places of the maxima: `count` of a vector's.
+template <class I>
+TT_INLINE void store_places(int64_t* indices, int64_t count, const Vec<I>& at) {
+  if constexpr (sizeof(I) == sizeof(int64_t)) {
+    store_part(indices, count, at);
+  } else {
+    constexpr int64_t kHalf = kLanes<int64_t>;
+    Vec<int64_t> low, high;
+    widen<int64_t, I>(at, low, high);
+    store_part(indices, smaller(kHalf, count), low);
+    if (count > kHalf) store_part(indices + kHalf, count - kHalf, high);
+  }
+}
+
 // Outputs [begin, end) of line y, all of whose taps lie inside (at least one): best values and
 // places stay in registers. I is as large as T, so that lanes match.
 template <int kStride, class T, class I>
@@ -27,8 +41,11 @@ template <int kStride, class T, class I>
                                   int64_t end, T* out, int64_t* indices) {
   const int64_t i0 = s.y.first_tap(y), i1 = i0 + s.y.taps(y);
   const Vec<I> lanes = ramp_of<I>(LaneNumbers<T>{}) * static_cast<I>(kStride);
-  for (int64_t x = begin; x < end; x += kLanes<T>) {
-    const int64_t count = smaller<int64_t>(kLanes<T>, end - x);
+  constexpr int64_t kW = kLanes<T>;
+  for (int64_t at_least = begin; at_least < end; at_least += kW) {
+    // The last vector begins earlier where it can, and finds some maxima once more.
+    const int64_t x = end - begin >= kW ? smaller(at_least, end - kW) : begin,
+                  count = smaller(kW, end - x);
     const int64_t corner = s.y.at(y, i0) * s.x.in + s.x.at(x, 0);
     Vec<T> best = load_taps<kStride>(in + corner, count);
     Vec<I> at = splat(static_cast<I>(corner)) + lanes;
@@ -42,9 +59,7 @@ template <int kStride, class T, class I>
       }
     }
     store_part(out + x, count, best);
-    I places[kLanes<I>];
-    store(places, at);
-    for (int64_t k = 0; k < count; ++k) indices[x + k] = places[k];
+    store_places<I>(indices + x, count, at);
   }
 }
 
@@ -80,28 +95,52 @@ void max_line(const PoolShape& s, const T* in, int64_t y, int64_t first, int64_t
   }
 }
 
-// The commonest window, 2x2 at stride 2 without padding, for planes with lines too short for
-// vectors.
-template <class T>
-void max_two_by_two(const PoolShape& s, const T* in, T* __restrict out,
-                    int64_t* __restrict indices) {
-  const int64_t width = s.x.in, count = s.x.out;
-  for (int64_t y = 0; y < s.y.out; ++y) {
-    for (int64_t x = 0; x < count; ++x) {
-      const int64_t first = 2 * y * width + 2 * x;
-      T best = in[first];
-      int64_t where = first;
-      const auto tap = [&](int64_t at) {
-        const T v = in[at];
-        const bool take = !(v <= best) && best == best;
-        best = take ? v : best;
-        where = take ? at : where;
-      };
-      tap(first + 1);
-      tap(first + width);
-      tap(first + width + 1);
-      *out++ = best;
-      *indices++ = where;
+// Planes of at most this many elements are worked on in groups: places in a group fit in 32 bits.
+constexpr int64_t kShortPlane = int64_t{1} << 24;
+
+// Planes without padding whose lines are too short for vectors: a vector is filled with windows of
+// several lines, or of several planes where a plane is small, and their elements are gathered. The
+// same pattern of places serves all groups of planes, one after the other.
+template <class T, class I>
+[[gnu::noinline]] void max_short_lines(const PoolShape& s, int64_t planes, const T* in, T* out,
+                                       int64_t* indices) {
+  constexpr int64_t kW = kLanes<T>;
+  const int64_t group = larger<int64_t>(1, kPoolChunk / s.out_plane()),
+                group_in = group * s.in_plane(), group_out = group * s.out_plane(),
+                outputs = planes * s.out_plane();
+  int64_t plane = 0, y = 0, x = 0;
+  for (int64_t c = 0; c < smaller(group_out, outputs); c += kW) {
+    I corners[kW] = {}, origins[kW] = {};
+    for (int64_t k = 0; k < smaller(kW, group_out - c); ++k) {
+      origins[k] = static_cast<I>(plane * s.in_plane());
+      corners[k] = origins[k] + static_cast<I>(s.y.at(y, 0) * s.x.in + s.x.at(x, 0));
+      if (++x < s.x.out) continue;
+      x = 0;
+      if (++y < s.y.out) continue;
+      y = 0;
+      ++plane;
+    }
+    const Vec<I> corner = load(corners), in_plane = corner - load(origins);
+    const T* from = in;
+    for (int64_t o = c; o < outputs; o += group_out, from += group_in) {
+      const int64_t count = smaller(smaller(kW, group_out - c), outputs - o);
+      // Windows behind the last one are not read: they are the last group's.
+      const Vec<I> places =
+          count == kW ? corner
+                      : corner & (ramp_of<I>(LaneNumbers<T>{}) < splat(static_cast<I>(count)));
+      Vec<T> best = splat(-static_cast<T>(__builtin_inff()));
+      Vec<I> at = in_plane;
+      for (int64_t i = 0; i < s.y.kernel; ++i) {
+        for (int64_t j = 0; j < s.x.kernel; ++j) {
+          const I shift = static_cast<I>(i * s.y.dilation * s.x.in + j * s.x.dilation);
+          const Vec<T> tap = gather<T, I>(from + shift, places);
+          const auto take = ~(tap <= best) & (best == best);
+          best = take ? tap : best;
+          at = take ? in_plane + splat(shift) : at;
+        }
+      }
+      store_part(out + o, count, best);
+      store_places<I>(indices + o, count, at);
     }
   }
 }
@@ -144,15 +183,24 @@ void max_planes(KernelContext& context, const View& out, const View& indices, co
   const bool narrow = s.narrow();
   const PoolInside inside(s.x);
   const auto max_between = function_inside<T, I>(s.x.stride);
-  const auto plain = [](const PoolAxis& a) {
-    return a.kernel == 2 && a.stride == 2 && a.padding == 0 && a.dilation == 1;
-  };
-  const bool two_by_two = plain(s.y) && plain(s.x) && s.x.out < 16;
-  for_planes(context, s, bytes_of(in) + bytes_of(out) + bytes_of(indices), [&](int64_t plane) {
+  const int64_t bytes = bytes_of(in) + bytes_of(out) + bytes_of(indices);
+  if constexpr (sizeof(T) == sizeof(I)) {
+    if (!narrow && s.x.out < kLanes<T> && s.y.padding == 0 && s.x.padding == 0 &&
+        s.in_plane() <= kShortPlane) {
+      const int64_t tasks = tasks_for(bytes, cpu::kGrainBytes, smaller<int64_t>(s.planes, 64));
+      return parallel_for(context, tasks, [&](int64_t task) {
+        const int64_t first = task_begin(s.planes, task, tasks),
+                      end = task_begin(s.planes, task + 1, tasks);
+        max_short_lines<T, I>(s, end - first, in.as<T>() + first * s.in_plane(),
+                              out.as<T>() + first * s.out_plane(),
+                              indices.as<int64_t>() + first * s.out_plane());
+      });
+    }
+  }
+  for_planes(context, s, bytes, [&](int64_t plane) {
     const T* from = in.as<T>() + plane * s.in_plane();
     T* to = out.as<T>() + plane * s.out_plane();
     int64_t* places = indices.as<int64_t>() + plane * s.out_plane();
-    if (two_by_two) return max_two_by_two(s, from, to, places);
     for (int64_t y = 0; y < s.y.out; ++y, to += s.x.out, places += s.x.out) {
       if (narrow) {
         max_narrow_line<T>(s, from, y, to, places);

@@ -99,6 +99,11 @@ template <class T, int... I>
 TT_INLINE Vec<T> even_lanes(const Vec<T>& a, const Vec<T>& b, Numbers<I...>) {
   return __builtin_shufflevector(a, b, (2 * I)...);
 }
+// The same where b begins with the last lane of a.
+template <class T, int... I>
+TT_INLINE Vec<T> even_lanes_overlapping(const Vec<T>& a, const Vec<T>& b, Numbers<I...>) {
+  return __builtin_shufflevector(a, b, (2 * I < kLanes<T> ? 2 * I : 2 * I + 1)...);
+}
 
 // p[0], p[stride], ... for `count` outputs, at least 1 and at most a vector of them; stride 1 or 2.
 // Reads nothing behind the last one; lanes beyond are anything.
@@ -107,6 +112,7 @@ TT_INLINE Vec<T> load_taps(const T* p, int64_t count) {
   constexpr int64_t kW = kLanes<T>;
   if constexpr (kStride == 1) return count == kW ? load(p) : load_part(p, count, Vec<T>{});
   const int64_t n = 2 * count - 1;
+  if (count == kW) return even_lanes_overlapping<T>(load(p), load(p + kW - 1), LaneNumbers<T>{});
   const Vec<T> a = n >= kW ? load(p) : load_part(p, n, Vec<T>{});
   const Vec<T> b = n > kW ? load_part(p + kW, n - kW, Vec<T>{}) : Vec<T>{};
   return even_lanes<T>(a, b, LaneNumbers<T>{});

@@ -62,7 +62,7 @@ struct SumOf<float> {
     Vec<double> low{}, high{};
     TT_INLINE void add(const Vec<float>& v) {
       Vec<double> a, b;
-      widen(v, a, b);
+      widen<double, float>(v, a, b);
       low += a;
       high += b;
     }
@@ -76,7 +76,7 @@ struct SumOf<float> {
   TT_INLINE static Part initial() { return 0; }
   TT_INLINE static void absorb(Part* p, int64_t, const Vec<float>& v) {
     Vec<double> a, b;
-    widen(v, a, b);
+    widen<double, float>(v, a, b);
     store(p, static_cast<Vec<double>>(load(p) + a));
     store(p + kLanes<double>, static_cast<Vec<double>>(load(p + kLanes<double>) + b));
   }

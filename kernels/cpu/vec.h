@@ -102,9 +102,30 @@ TT_INLINE void store_part(T* p, int64_t n, const Vec<T>& v) {
 #endif
 }
 
-// float lanes as two vectors of double.
-TT_INLINE void widen(const Vec<float>& v, Vec<double>& low, Vec<double>& high) {
-  HalfVec<float> a, b;
+// p[at[0]], p[at[1]], ...; I is as large as T.
+template <class T, class I>
+TT_INLINE Vec<T> gather(const T* p, const Vec<I>& at) {
+  static_assert(sizeof(T) == sizeof(I));
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+  __m512i places, v = _mm512_setzero_si512();
+  __builtin_memcpy(&places, &at, sizeof places);
+  if constexpr (sizeof(T) == 4) v = _mm512_mask_i32gather_epi32(v, 0xffff, places, p, 4);
+  if constexpr (sizeof(T) == 8) v = _mm512_mask_i64gather_epi64(v, 0xff, places, p, 8);
+  Vec<T> r;
+  __builtin_memcpy(&r, &v, sizeof r);
+  return r;
+#else
+  T lanes[kLanes<T>];
+  for (int i = 0; i < kLanes<T>; ++i) lanes[i] = p[at[i]];
+  return load(lanes);
+#endif
+}
+
+// Lanes as two vectors of a type twice as large: double of float, int64_t of int32_t.
+template <class Wide, class T>
+TT_INLINE void widen(const Vec<T>& v, Vec<Wide>& low, Vec<Wide>& high) {
+  static_assert(sizeof(T) == 4 && sizeof(Wide) == 8);
+  HalfVec<T> a, b;
 #if defined(__AVX512F__) && defined(__AVX512BW__)
   a = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7);
   b = __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -115,8 +136,8 @@ TT_INLINE void widen(const Vec<float>& v, Vec<double>& low, Vec<double>& high) {
   a = __builtin_shufflevector(v, v, 0, 1);
   b = __builtin_shufflevector(v, v, 2, 3);
 #endif
-  low = __builtin_convertvector(a, Vec<double>);
-  high = __builtin_convertvector(b, Vec<double>);
+  low = __builtin_convertvector(a, Vec<Wide>);
+  high = __builtin_convertvector(b, Vec<Wide>);
 }
 
 // Lanes combined in a fixed tree.
