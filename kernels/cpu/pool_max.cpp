@@ -95,45 +95,57 @@ void max_line(const PoolShape& s, const T* in, int64_t y, int64_t first, int64_t
   }
 }
 
-// Planes of at most this many elements are worked on in groups: places in a group fit in 32 bits.
-constexpr int64_t kShortPlane = int64_t{1} << 24;
-
 // Planes without padding whose lines are too short for vectors: a vector is filled with windows of
 // several lines, or of several planes where a plane is small, and their elements are gathered. The
-// same pattern of places serves all groups of planes, one after the other.
+// pattern of places is made once and serves all groups of planes.
+constexpr int64_t kPatternOutputs = 1024;
+constexpr int64_t kShortPlane = 1 << 24;  // elements: places in a group of planes fit in 32 bits
+
+TT_INLINE int64_t planes_in_group(const PoolShape& s) {
+  return larger<int64_t>(1, kPoolChunk / s.out_plane());
+}
+
+// By output of a group: the first element of its window, and where its plane begins.
+template <class I>
+struct WindowPattern {
+  I corners[kPatternOutputs], origins[kPatternOutputs];
+
+  explicit WindowPattern(const PoolShape& s) {
+    const int64_t group = planes_in_group(s), outputs = group * s.out_plane();
+    int64_t o = 0;
+    for (int64_t plane = 0; plane < group; ++plane) {
+      for (int64_t y = 0; y < s.y.out; ++y) {
+        for (int64_t x = 0; x < s.x.out; ++x, ++o) {
+          origins[o] = static_cast<I>(plane * s.in_plane());
+          corners[o] = origins[o] + static_cast<I>(s.y.at(y, 0) * s.x.in + s.x.at(x, 0));
+        }
+      }
+    }
+    // Lanes behind the last output read what the first one does.
+    for (; o < (outputs + kLanes<I> - 1) / kLanes<I> * kLanes<I>; ++o) origins[o] = corners[o] = 0;
+  }
+};
+
 template <class T, class I>
 [[gnu::noinline]] void max_short_lines(const PoolShape& s, int64_t planes, const T* in, T* out,
                                        int64_t* indices) {
   constexpr int64_t kW = kLanes<T>;
-  const int64_t group = larger<int64_t>(1, kPoolChunk / s.out_plane()),
-                group_in = group * s.in_plane(), group_out = group * s.out_plane(),
-                outputs = planes * s.out_plane();
-  int64_t plane = 0, y = 0, x = 0;
-  for (int64_t c = 0; c < smaller(group_out, outputs); c += kW) {
-    I corners[kW] = {}, origins[kW] = {};
-    for (int64_t k = 0; k < smaller(kW, group_out - c); ++k) {
-      origins[k] = static_cast<I>(plane * s.in_plane());
-      corners[k] = origins[k] + static_cast<I>(s.y.at(y, 0) * s.x.in + s.x.at(x, 0));
-      if (++x < s.x.out) continue;
-      x = 0;
-      if (++y < s.y.out) continue;
-      y = 0;
-      ++plane;
-    }
-    const Vec<I> corner = load(corners), in_plane = corner - load(origins);
-    const T* from = in;
-    for (int64_t o = c; o < outputs; o += group_out, from += group_in) {
-      const int64_t count = smaller(smaller(kW, group_out - c), outputs - o);
-      // Windows behind the last one are not read: they are the last group's.
-      const Vec<I> places =
-          count == kW ? corner
-                      : corner & (ramp_of<I>(LaneNumbers<T>{}) < splat(static_cast<I>(count)));
+  const int64_t group = planes_in_group(s);
+  const WindowPattern<I> pattern(s);
+  for (int64_t plane = 0; plane < planes; plane += group) {
+    const int64_t outputs = smaller(group, planes - plane) * s.out_plane();
+    for (int64_t o = 0; o < outputs; o += kW) {
+      const int64_t count = smaller(kW, outputs - o);
+      Vec<I> corner = load(pattern.corners + o);
+      const Vec<I> in_plane = corner - load(pattern.origins + o);
+      if (TT_UNLIKELY(o + kW > outputs))  // planes behind the last one are not there
+        corner &= ramp_of<I>(LaneNumbers<T>{}) < splat(static_cast<I>(count));
       Vec<T> best = splat(-static_cast<T>(__builtin_inff()));
       Vec<I> at = in_plane;
       for (int64_t i = 0; i < s.y.kernel; ++i) {
         for (int64_t j = 0; j < s.x.kernel; ++j) {
           const I shift = static_cast<I>(i * s.y.dilation * s.x.in + j * s.x.dilation);
-          const Vec<T> tap = gather<T, I>(from + shift, places);
+          const Vec<T> tap = gather<T, I>(in + shift, corner);
           const auto take = ~(tap <= best) & (best == best);
           best = take ? tap : best;
           at = take ? in_plane + splat(shift) : at;
@@ -142,6 +154,9 @@ template <class T, class I>
       store_part(out + o, count, best);
       store_places<I>(indices + o, count, at);
     }
+    in += group * s.in_plane();
+    out += outputs;
+    indices += outputs;
   }
 }
 
@@ -186,7 +201,7 @@ void max_planes(KernelContext& context, const View& out, const View& indices, co
   const int64_t bytes = bytes_of(in) + bytes_of(out) + bytes_of(indices);
   if constexpr (sizeof(T) == sizeof(I)) {
     if (!narrow && s.x.out < kLanes<T> && s.y.padding == 0 && s.x.padding == 0 &&
-        s.in_plane() <= kShortPlane) {
+        s.in_plane() <= kShortPlane && s.out_plane() <= kPatternOutputs) {
       const int64_t tasks = tasks_for(bytes, cpu::kGrainBytes, smaller<int64_t>(s.planes, 64));
       return parallel_for(context, tasks, [&](int64_t task) {
         const int64_t first = task_begin(s.planes, task, tasks),
