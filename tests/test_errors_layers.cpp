@@ -23,6 +23,9 @@ TEST_P(LayerErrors, MatricesAndConvolution) {
   t.shape("linear", {"[3]"}, [] { linear(f({2, 3}), f({3})); });
   t.dtype("linear", {"f32", "f64"}, [] { linear(f({2, 3}), d({5, 3})); });
   t.dtype("linear", {"i64"}, [] { linear(i({2, 3}), i({5, 3})); });
+  t.value("linear", {"activation", "9"}, [] {
+    linear(f({2, 3}), f({5, 3}), {}, static_cast<Activation>(9));
+  });
   t.shape("conv2d", {"[2, 3, 4]"}, [] { conv2d(f({2, 3, 4}), f({2, 3, 2, 2})); });
   t.shape("conv2d", {"[1, 3, 4, 4]", "[2, 2, 2, 2]"}, [] {
     conv2d(f({1, 3, 4, 4}), f({2, 2, 2, 2}));
@@ -108,6 +111,13 @@ TEST_P(LayerErrors, PoolingNormsAndLosses) {
   t.shape("binary_cross_entropy_with_logits", {"[2]", "[3]"},
           [] { binary_cross_entropy_with_logits(f({2}), f({3})); });
   t.shape("mse_loss", {"[2]", "[3]"}, [] { mse_loss(f({2}), f({3})); });
+  const auto unknown = static_cast<Reduction>(7);
+  t.value("mse_loss", {"reduction", "7"}, [=] { mse_loss(f({2}), f({2}), unknown); });
+  t.value("cross_entropy", {"reduction", "7"}, [=] { cross_entropy(f({2, 3}), i({2}), unknown); });
+  t.value("binary_cross_entropy", {"reduction", "7"},
+          [=] { binary_cross_entropy(f({2}), f({2}), unknown); });
+  t.value("binary_cross_entropy_with_logits", {"reduction", "7"},
+          [=] { binary_cross_entropy_with_logits(f({2}), f({2}), unknown); });
 }
 
 TEST_P(LayerErrors, Attention) {

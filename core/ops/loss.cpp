@@ -102,6 +102,7 @@ Tensor mse_fused(const Tensor& p, const Tensor& t, Reduction r) {
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction r) {
   check_pair("cross_entropy", logits, target);
+  check_choice("cross_entropy", "reduction", r, Reduction::sum);
   if (view_of(logits).rank != 2) throw_shapes("cross_entropy", logits, target, "logits [N, C]");
   if (view_of(logits).shape[1] == 0)
     throw_shapes("cross_entropy", logits, target, "at least one class");
@@ -122,6 +123,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction r) {
 
 Tensor mse_loss(const Tensor& prediction, const Tensor& target, Reduction r) {
   check_same("mse_loss", prediction, target);
+  check_choice("mse_loss", "reduction", r, Reduction::sum);
   DeviceState* d = device_of(prediction);
   if (r != Reduction::none && view_of(prediction).numel > 0 && has_kernel<rows::mse>(d) &&
       has_kernel<rows::mse_grad>(d))
@@ -131,6 +133,7 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target, Reduction r) {
 
 Tensor binary_cross_entropy(const Tensor& p, const Tensor& target, Reduction r) {
   check_same("binary_cross_entropy", p, target);
+  check_choice("binary_cross_entropy", "reduction", r, Reduction::sum);
   const auto at_least = [](const Tensor& x, double bound) {
     return maximum(x, full({}, bound, {.dtype = x.dtype(), .device = x.device()}));
   };
@@ -157,6 +160,7 @@ Tensor binary_cross_entropy(const Tensor& p, const Tensor& target, Reduction r) 
 
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target, Reduction r) {
   check_same("binary_cross_entropy_with_logits", logits, target);
+  check_choice("binary_cross_entropy_with_logits", "reduction", r, Reduction::sum);
   return reduce(sub(softplus(logits), mul(logits, target)), r);  // log(1 + e^x) - x t
 }
 

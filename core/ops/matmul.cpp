@@ -215,6 +215,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
   check_pair("linear", x, weight);
+  check_choice("linear", "activation", activation, Activation::sigmoid);
   const View &u = view_of(x), &w = view_of(weight);
   if (w.rank != 2 || u.rank < 1 || u.shape[u.rank - 1] != w.shape[1])
     throw_shapes("linear", x, weight, "x [..., K] and weight [N, K]");

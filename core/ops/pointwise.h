@@ -10,6 +10,15 @@
 
 namespace tinytorch {
 
+// A number that came in by a cast is none of the choices up to `last`.
+template <class Enum>
+void check_choice(const char* op, const char* what, Enum given, Enum last) {
+  if (given > last)
+    throw ValueError("[" + std::string(op) + "] " + what + " number " +
+                     std::to_string(static_cast<int>(given)) + ", needed: one of 0 to " +
+                     std::to_string(static_cast<int>(last)));
+}
+
 // a in row-major order, a copy if it is not; the launchers below read any strides, dense kernels do
 // not.
 Tensor dense(const Tensor& a);
