@@ -350,5 +350,26 @@ TEST_P(Predict, OtherThreadsGoOnWorking) {
 
 TT_ON_EVERY_DEVICE(Predict);
 
+// A forward pass may put other tensors into its slots, and the output may be of any dtype.
+TEST(PredictSlots, PutsBackWhatForwardAssigns) {
+  struct Averages : Module {
+    Tensor& mean = register_buffer("mean", ones({8}, {.dtype = Dtype::f64}));
+    Tensor& scale = register_parameter("scale", ones({8}, {.dtype = Dtype::f64}));
+    Tensor forward(const Tensor& x) override {
+      {
+        const NoGrad no_grad;
+        mean = x.detach().mean({0});
+      }
+      return x * scale;
+    }
+  };
+  Averages model;
+  const TensorImpl* before = model.mean.impl();
+  const auto sgd = [](std::vector<Tensor> p) { return std::make_unique<SGD>(std::move(p), 0.1); };
+  EXPECT_GT(predict_memory(model, {4, 8}, sgd, {.dtype = Dtype::f64}).peak_bytes, 4 * 8 * 8);
+  EXPECT_EQ(model.mean.impl(), before);
+  EXPECT_EQ(model.mean.to_vector<double>(), std::vector<double>(8, 1.0));
+}
+
 }  // namespace
 }  // namespace tinytorch

@@ -91,6 +91,7 @@ Tensor& Module::register_parameter(const std::string& name, Tensor tensor) {
 
 Tensor& Module::register_buffer(const std::string& name, Tensor tensor) {
   check_name("register_buffer", name);
+  if (tensor.defined()) set_category(tensor, Category::other);
   return add_slot(name, std::move(tensor), false).tensor;
 }
 

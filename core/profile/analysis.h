@@ -27,7 +27,9 @@ struct Recorded {
 
 // One profile for each device that did anything or had live bytes, without its roofline.
 std::vector<DeviceProfile> analyse(const EventLog& log, const Recorded& recorded);
-void write_trace(const EventLog& log, const Recorded& recorded, const std::string& path);
+// step_ends: ns, each a mark across all tracks.
+void write_trace(const EventLog& log, const Recorded& recorded,
+                 const std::vector<int64_t>& step_ends, const std::string& path);
 
 // Rows by op, module, forward op and phase. Names live as long as the program.
 class OpRows {

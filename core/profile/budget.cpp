@@ -19,18 +19,17 @@ Metrics metrics(const Profile& profile, std::string_view device, const Profile* 
   Metrics out = {{"peak_bytes", static_cast<double>(m.peak_bytes)},
                  {"expected_peak_bytes", static_cast<double>(m.expected_peak_bytes)},
                  {"reserved_bytes", static_cast<double>(m.peak_reserved)},
-                 {"unknown_bytes", static_cast<double>(m.unknown_bytes)},
-                 {"allocs_per_step", m.allocs_per_step},
-                 {"system_calls_per_step", m.system_calls_per_step},
-                 {"leak_bytes_per_step", m.leak_bytes_per_step},
-                 {"overhead_share", profile.overhead_share()},
-                 {"step_seconds", profile.median_step_seconds()},
-                 {"backward_per_forward", phases[0] > 0 ? phases[1] / phases[0] : 0},
-                 {"optimizer_share", all > 0 ? phases[2] / all : 0}};
-  if (baseline) {
-    const double base = baseline->median_step_seconds();
-    out["step_ratio"] = base > 0 ? profile.median_step_seconds() / base : 0;
-  }
+                 {"unknown_bytes", static_cast<double>(m.unknown_bytes)}};
+  if (phases[0] > 0) out["backward_per_forward"] = phases[1] / phases[0];
+  if (all > 0) out["optimizer_share"] = phases[2] / all;
+  if (profile.step_seconds.empty()) return out;
+  out["allocs_per_step"] = m.allocs_per_step;
+  out["system_calls_per_step"] = m.system_calls_per_step;
+  out["leak_bytes_per_step"] = m.leak_bytes_per_step;
+  out["overhead_share"] = profile.overhead_share();
+  out["step_seconds"] = profile.median_step_seconds();
+  if (baseline && !baseline->step_seconds.empty())
+    out["step_ratio"] = profile.median_step_seconds() / baseline->median_step_seconds();
   return out;
 }
 
@@ -40,7 +39,8 @@ std::vector<std::string> check_budget(const Metrics& metrics, const Budget& budg
     const auto it = metrics.find(name);
     if (it == metrics.end())
       throw ValueError("[check_budget] a limit of '" + name +
-                       "', needed: the name of a metric (step_ratio needs a baseline)");
+                       "', needed: the name of a metric that the profile has (those of steps need "
+                       "step(), step_ratio a baseline with steps)");
     if (it->second <= limit) continue;
     report::append(exceeded.emplace_back(), "%s is %.10g, limit %.10g (%+.1f %%)", name.c_str(),
                    it->second, limit, limit != 0 ? 100 * (it->second / limit - 1) : INFINITY);
@@ -72,17 +72,20 @@ MemoryFit fit_memory(const std::vector<std::pair<int64_t, CategoryBytes>>& sampl
 }
 
 CategoryBytes MemoryFit::predict(int64_t batch) const {
+  if (batch < 0)
+    throw ValueError("[predict] a batch of " + std::to_string(batch) + ", needed: at least 0");
+  constexpr double kMost = 0x1p62 / kCategoryCount;  // so that they can be added
   CategoryBytes bytes{};
   for (size_t c = 0; c < kCategoryCount; ++c)
-    bytes[c] = std::llround(std::max(0.0, a[c] + b[c] * static_cast<double>(batch)));
+    bytes[c] = std::llround(std::clamp(a[c] + b[c] * static_cast<double>(batch), 0.0, kMost));
   return bytes;
 }
 
 // By halves: predict() is not a line where a category would be negative.
 int64_t MemoryFit::largest_batch(int64_t limit_bytes) const {
-  double growth = 0;
-  for (double per_sample : b) growth += per_sample;
-  if (growth <= 0) return total(predict(1)) <= limit_bytes ? INT64_MAX : 0;
+  const bool grows =
+      std::any_of(b.begin(), b.end(), [](double per_sample) { return per_sample > 0; });
+  if (!grows) return total(predict(1)) <= limit_bytes ? INT64_MAX : 0;
   int64_t fits = 0, above = int64_t{1} << 50;
   while (above - fits > 1) {
     const int64_t middle = fits + (above - fits) / 2;

@@ -12,6 +12,11 @@ namespace tinytorch::report {
 
 [[gnu::format(printf, 2, 3)]] void append(std::string& out, const char* format, ...);
 
+// What UTF-8 or XML does not allow becomes U+FFFD.
+std::string valid_utf8(std::string_view text);
+// For tables of text: without line breaks, cut after `most` characters.
+std::string one_line(std::string_view text, size_t most = 48);
+
 // Rules of all charts and pages: colours of both schemes as variables, classes f0 to f7 (filled)
 // and s0 to s7 (stroked).
 std::string_view chart_style();

@@ -1,8 +1,9 @@
 // Text of reports: values with units, escaping, ticks of axes, and writing of files.
+#include <cerrno>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
-#include <fstream>
+#include <cstring>
 
 #include <tinytorch/error.h>
 
@@ -102,11 +103,33 @@ size_t character_length(std::string_view rest) {
 
 }  // namespace
 
-std::string escaped(std::string_view text) {
+std::string valid_utf8(std::string_view text) {
   std::string out;
   for (size_t at = 0; at < text.size();) {
     const size_t length = character_length(text.substr(at));
-    switch (text[at]) {
+    out += length ? text.substr(at, length) : std::string_view("\xef\xbf\xbd");
+    at += length ? length : 1;
+  }
+  return out;
+}
+
+std::string one_line(std::string_view text, size_t most) {
+  const std::string valid = valid_utf8(text);
+  std::string out;
+  size_t characters = 0;
+  for (size_t at = 0; at < valid.size(); ++characters) {
+    if (characters == most) return out + "...";
+    const size_t length = character_length(std::string_view(valid).substr(at));
+    out += valid[at] == '\n' || valid[at] == '\t' ? " " : valid.substr(at, length);
+    at += length;
+  }
+  return out;
+}
+
+std::string escaped(std::string_view given) {
+  std::string out;
+  for (const char c : valid_utf8(given)) {
+    switch (c) {
       case '&':
         out += "&amp;";
         break;
@@ -123,9 +146,8 @@ std::string escaped(std::string_view text) {
         out += "&#39;";
         break;
       default:
-        out += length ? text.substr(at, length) : std::string_view("\xef\xbf\xbd");
+        out += c;
     }
-    at += length ? length : 1;
   }
   return out;
 }
@@ -176,10 +198,14 @@ std::vector<double> ticks(double low, double high, Unit unit, bool logarithmic, 
 // ---- files
 
 void write(const std::string& path, std::string_view content) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(content.data(), static_cast<std::streamsize>(content.size()));
-  if (!file.flush())
-    throw IoError("[report] '" + path + "' cannot be written, a path in a folder is needed");
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  bool written = file && std::fwrite(content.data(), 1, content.size(), file) == content.size();
+  int reason = errno;
+  if (file && std::fclose(file) != 0 && written) {
+    written = false;
+    reason = errno;
+  }
+  if (!written) throw IoError("[report] cannot write '" + path + "': " + std::strerror(reason));
 }
 
 }  // namespace tinytorch::report

@@ -24,6 +24,13 @@ E enumerator(const Json& json, int count) {
                 (std::is_same_v<E, Phase> ? "phase" : "category"));
 }
 
+// What the JSON library says, without the number of its exception.
+std::string reason(const Json::exception& e) {
+  const std::string_view text = e.what();
+  const size_t end = text.find("] ");
+  return std::string(end == std::string_view::npos ? text : text.substr(end + 2));
+}
+
 }  // namespace
 
 // Found by the JSON library through the types of their arguments.
@@ -67,7 +74,7 @@ Profile Profile::from_json(std::string_view text) {
   try {
     return Json::parse(text).get<Profile>();
   } catch (const Json::exception& e) {
-    throw IoError("[Profile] JSON that is not of a profile: " + std::string(e.what()));
+    throw IoError("[Profile] JSON that is not of a profile: " + reason(e));
   }
 }
 
@@ -101,7 +108,7 @@ std::map<std::string, Budget> read_budgets(const std::string& path) {
     return Json::parse(text).get<std::map<std::string, Budget>>();
   } catch (const Json::exception& e) {
     throw IoError("[read_budgets] '" + path +
-                  "' is not as {\"name\": {\"metric\": limit}}: " + e.what());
+                  "' is not as {\"name\": {\"metric\": limit}}: " + reason(e));
   }
 }
 
@@ -111,7 +118,8 @@ namespace {
 
 std::string quoted(const std::string& text) {
   std::string out = "\"";
-  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  for (const char c : report::valid_utf8(text))
+    out += c == '"' ? std::string("\"\"") : std::string(1, c);
   return out + '"';
 }
 

@@ -9,12 +9,31 @@
 #include <tinytorch/ops/create.h>
 #include <tinytorch/ops/loss.h>
 #include <tinytorch/random.h>
+#include <tinytorch/report.h>
 
 #include "core/runtime/dry_run.h"
 #include "core/runtime/recording.h"
 #include "core/tensor/tensor_impl.h"
 
 namespace tinytorch {
+
+// The tensors of a model, put back however the run ends: a forward pass may assign buffers.
+class SlotsKept {
+ public:
+  explicit SlotsKept(Module& model) {
+    model.visit("", [this](const std::string&, Module::Slot& slot) {
+      kept_.emplace_back(&slot.tensor, slot.tensor);
+    });
+  }
+  ~SlotsKept() {
+    for (auto& [slot, tensor] : kept_) *slot = tensor;
+  }
+  SlotsKept(const SlotsKept&) = delete;
+  SlotsKept& operator=(const SlotsKept&) = delete;
+
+ private:
+  std::vector<std::pair<Tensor*, Tensor>> kept_;
+};
 
 namespace {
 
@@ -53,7 +72,7 @@ void check_device(const DeviceState* d) {
 Tensor target_for(const Tensor& output, const Device& device, const PredictOptions& options) {
   const CategoryGuard input(Category::input);
   return empty(options.target ? *options.target : output.shape(),
-               {.dtype = options.target_dtype, .device = device});
+               {.dtype = options.target_dtype.value_or(output.dtype()), .device = device});
 }
 
 // The loss; nothing else of the forward pass is held on to.
@@ -104,6 +123,7 @@ MemoryPrediction predict_memory(Module& model, const Shape& input,
   not_in_capture("predict_memory", "inside a capture, which it would spoil; call it before");
   const Device device = device_of_model(model);
   check_device(device.state());
+  const SlotsKept slots(model);
   const GradientsKept gradients(model.parameters());
   DryRun run(device.state());
   for (const Tensor& t : model.parameters()) use(t);  // those that no op reads are alive, too
@@ -125,15 +145,19 @@ MemoryPrediction predict_memory(Module& model, const Shape& input,
 }
 
 std::string MemoryPrediction::str() const {
-  constexpr double kMiB = 1 << 20;
-  char line[96];
-  std::snprintf(line, sizeof line, "%-16s %12s %12s\n", "MiB", "at the peak", "after a step");
-  std::string out = line;
-  const auto row = [&](const char* name, int64_t peak, int64_t stays) {
-    std::snprintf(line, sizeof line, "%-16s %12.3f %12.3f\n", name,
-                  static_cast<double>(peak) / kMiB, static_cast<double>(stays) / kMiB);
-    out += line;
+  std::string out;
+  const auto line = [&](const char* name, const std::string& peak, const std::string& stays) {
+    char text[96];
+    std::snprintf(text, sizeof text, "%-16s %12s %12s\n", name, peak.c_str(), stays.c_str());
+    out += text;
   };
+  const auto row = [&](const char* name, int64_t peak, int64_t stays) {
+    const auto bytes = [](int64_t n) {
+      return report::text(static_cast<double>(n), report::Unit::bytes);
+    };
+    line(name, bytes(peak), bytes(stays));
+  };
+  line("category", "at the peak", "after a step");
   for (size_t i = 0; i < at_peak.size(); ++i)
     if (at_peak[i] || after[i]) row(name_of(static_cast<Category>(i)), at_peak[i], after[i]);
   row("all", peak_bytes, total(after));

@@ -10,6 +10,7 @@
 namespace tinytorch {
 
 using report::append;
+using report::one_line;
 using report::text;
 using report::Unit;
 
@@ -43,7 +44,8 @@ const DeviceProfile& Profile::device(std::string_view name) const {
     if (d.device == name || d.device == std::string(name) + ":0") return d;
     have += (have.empty() ? "" : ", ") + d.device;
   }
-  throw ValueError("[Profile] no device '" + std::string(name) + "', needed: one of " + have);
+  throw ValueError("[Profile] no device '" + std::string(name) + "', " +
+                   (have.empty() ? "none did anything" : "needed: one of " + have));
 }
 
 double Profile::median_step_seconds() const {
@@ -81,7 +83,7 @@ void memory_text(std::string& out, const MemoryProfile& m) {
   }
   append(out,
          "  allocator: reserved %s (peak %s), in use %s, rounding %s, cached %s, fragmentation "
-         "%s, hit rate %s, %lld system calls, %s spent in allocating\n",
+         "%s, hit rate %s, system calls %lld, %s spent in allocating\n",
          bytes(m.after.reserved).c_str(), bytes(m.peak_reserved).c_str(),
          bytes(m.after.in_use).c_str(), bytes(m.rounding_bytes()).c_str(),
          bytes(m.after.cached).c_str(), text(m.fragmentation(), Unit::share).c_str(),
@@ -91,12 +93,15 @@ void memory_text(std::string& out, const MemoryProfile& m) {
          seconds(m.allocate_seconds).c_str());
   append(out, "  a step: %.1f allocations, %.1f system calls, live bytes grow by %s\n",
          m.allocs_per_step, m.system_calls_per_step, bytes(m.leak_bytes_per_step).c_str());
-  append(out, "  alive at the peak:\n");
-  for (size_t i = 0; i < std::min<size_t>(m.alive_at_peak.size(), 10); ++i) {
-    const LiveBlock& b = m.alive_at_peak[i];
+  constexpr size_t kShownBlocks = 10;
+  const std::vector<LiveBlock>& alive = m.alive_at_peak;
+  if (!alive.empty()) append(out, "  alive at the peak:\n");
+  for (size_t i = 0; i < std::min(alive.size(), kShownBlocks); ++i) {
+    const LiveBlock& b = alive[i];
     append(out, "    %12s %-16s %-24s %s\n", bytes(b.bytes).c_str(), name_of(b.category),
-           b.op.empty() ? "(before the profile)" : b.op.c_str(), b.module.c_str());
+           b.op.empty() ? "(before the profile)" : b.op.c_str(), one_line(b.module).c_str());
   }
+  if (alive.size() > kShownBlocks) append(out, "    and %zu more\n", alive.size() - kShownBlocks);
 }
 
 void ops_text(std::string& out, const DeviceProfile& d) {
@@ -114,11 +119,11 @@ void ops_text(std::string& out, const DeviceProfile& d) {
            op.device_seconds > 0 ? seconds(op.device_seconds).c_str() : "-",
            text(all > 0 ? op.seconds() / all : 0, Unit::share).c_str(),
            text(op.flops, Unit::count).c_str(), bytes(op.bytes).c_str(),
-           share > 0 ? text(share, Unit::share).c_str() : "-", op.module.c_str());
+           share > 0 ? text(share, Unit::share).c_str() : "-", one_line(op.module).c_str());
   }
   if (d.ops.size() > kShownRows) append(out, "  and %zu more\n", d.ops.size() - kShownRows);
   const auto phases = d.phase_seconds();
-  append(out, "  forward %s, backward %s, optimizer %s; %lld copies of %s in %s\n",
+  append(out, "  forward %s, backward %s, optimizer %s; copies: %lld, %s in %s\n",
          seconds(phases[0]).c_str(), seconds(phases[1]).c_str(), seconds(phases[2]).c_str(),
          static_cast<long long>(d.copies), bytes(d.copy_bytes).c_str(),
          seconds(d.copy_seconds).c_str());

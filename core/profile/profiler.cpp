@@ -138,7 +138,7 @@ Profile Profiler::stop() {
 void Profiler::write_chrome_trace(const std::string& path) const {
   if (state_->subscription)
     throw ValueError("[write_chrome_trace] the profiler still records, needed: stop() before");
-  profiling::write_trace(state_->log, state_->recorded, path);
+  profiling::write_trace(state_->log, state_->recorded, state_->step_ends, path);
 }
 
 }  // namespace tinytorch

@@ -16,7 +16,7 @@ namespace {
 
 std::string quoted(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
+  for (const char c : report::valid_utf8(text)) {
     if (static_cast<unsigned char>(c) < 0x20) {
       report::append(out, "\\u%04x", c);
       continue;
@@ -40,6 +40,7 @@ class Trace {
   Trace& operator=(const Trace&) = delete;
 
   void follow(const Event& e);
+  void step(size_t number, int64_t end_ns);
   void finish();
 
  private:
@@ -141,6 +142,17 @@ void Trace::follow(const Event& e) {
   line_.clear();
 }
 
+void Trace::step(size_t number, int64_t end_ns) {
+  line_ = first_ ? "" : ",\n";
+  first_ = false;
+  report::append(line_,
+                 "{\"ph\":\"i\",\"s\":\"g\",\"pid\":1,\"tid\":0,\"ts\":%.3f,\"name\":\"end of step "
+                 "%zu\"}",
+                 us(end_ns), number);
+  put(line_);
+  line_.clear();
+}
+
 void Trace::finish() {
   put("\n]}\n");
   std::FILE* file = std::exchange(file_, nullptr);
@@ -150,9 +162,11 @@ void Trace::finish() {
 
 }  // namespace
 
-void write_trace(const EventLog& log, const Recorded& recorded, const std::string& path) {
+void write_trace(const EventLog& log, const Recorded& recorded,
+                 const std::vector<int64_t>& step_ends, const std::string& path) {
   Trace trace(recorded, path);
   log.for_each([&](const Event& e) { trace.follow(e); });
+  for (size_t i = 0; i < step_ends.size(); ++i) trace.step(i + 1, step_ends[i]);
   trace.finish();
 }
 

@@ -181,6 +181,11 @@ void retag(Storage* s, Category category) noexcept {
   if (observed()) emit_retag(s->device, s->block.data, s->block.bytes, category);
 }
 
+void set_category(const Tensor& tensor, Category category) {
+  check_defined("set_category", tensor);
+  retag(tensor.impl()->storage, category);
+}
+
 void refuse_dry(const char* op, const Storage* s) {
   if (s->known & kDry)
     throw ValueError("[" + std::string(op) +

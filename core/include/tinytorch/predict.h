@@ -30,8 +30,8 @@ struct PredictOptions {
   Dtype dtype = Dtype::f32;  // of the input
   // Default: the mean squared error.
   std::function<Tensor(const Tensor& output, const Tensor& target)> loss = {};
-  std::optional<Shape> target = {};  // default: the output's
-  Dtype target_dtype = Dtype::f32;
+  std::optional<Shape> target = {};        // default: the output's
+  std::optional<Dtype> target_dtype = {};  // default: the output's
 };
 
 // Makes the optimizer of the predicted training for these parameters.

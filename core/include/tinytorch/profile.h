@@ -44,7 +44,7 @@ struct OpProfile {
 struct Roofline {
   double flops_per_second = 0, bytes_per_second = 0;  // 0: not measured
 };
-// Runs for some tenths of a second and takes up to 200 MB of the device.
+// Runs for some tenths of a second and takes up to 200 MB of the device, or what it has.
 TT_API Roofline measure_roofline(const Device& device);
 // Least time that the roofline allows over the time taken, 0 to about 1; 0 where either is unknown.
 TT_API double achieved_share(const OpProfile& op, const Roofline& roofline);
@@ -189,9 +189,9 @@ TT_API ProfileDifference compare(const DeviceProfile& a, const DeviceProfile& b)
 // ---- budgets
 
 // Numbers of a profile by name: peak_bytes, expected_peak_bytes, reserved_bytes (peak),
-// unknown_bytes, allocs_per_step, system_calls_per_step, leak_bytes_per_step, overhead_share,
-// step_seconds (median), backward_per_forward and optimizer_share (of op seconds), and with a
-// baseline step_ratio (to its median step).
+// unknown_bytes; backward_per_forward and optimizer_share (of op seconds) if there were such ops;
+// if there were steps, allocs_per_step, system_calls_per_step, leak_bytes_per_step, overhead_share
+// and step_seconds (median), and with a baseline that has steps step_ratio (to its median step).
 using Metrics = std::map<std::string, double>;
 TT_API Metrics metrics(const Profile& profile, std::string_view device,
                        const Profile* baseline = nullptr);
@@ -208,7 +208,7 @@ TT_API std::vector<std::string> check_budget(const Metrics& metrics, const Budge
 // bytes = a + b * batch, by category.
 struct TT_API MemoryFit {
   std::array<double, kCategoryCount> a{}, b{};
-  CategoryBytes predict(int64_t batch) const;
+  CategoryBytes predict(int64_t batch) const;        // ValueError below 0
   int64_t largest_batch(int64_t limit_bytes) const;  // 0: none fits; INT64_MAX: any
 };
 // Least squares over (batch, bytes at the peak). ValueError for fewer than two different batches.

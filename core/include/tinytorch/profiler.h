@@ -87,6 +87,8 @@ TT_INLINE bool observed() {
 TT_API void emit(Event event) noexcept;
 TT_API void mark(const char* name);  // `name` must live as long as the program
 
+// Memory made under a guard has its category; otherwise tensors are activations, and become
+// parameters or gradients where they serve as such.
 class TT_API CategoryGuard {
  public:
   explicit CategoryGuard(Category category) noexcept;
@@ -97,6 +99,9 @@ class TT_API CategoryGuard {
  private:
   Category before_;
 };
+// Of the memory of a tensor that was made without one; views share it. ValueError if undefined.
+class Tensor;
+TT_API void set_category(const Tensor& tensor, Category category);
 
 class TT_API PhaseGuard {
  public:

@@ -140,6 +140,8 @@ class TT_API Module {
     std::vector<std::pair<std::string, std::shared_ptr<Module>>> children;
   };
 
+  friend class SlotsKept;  // core/profile/predict.cpp
+
   std::shared_ptr<Tree> tree_;
   std::vector<Hook> hooks_;
   std::string name_;
