@@ -106,13 +106,14 @@ def check_budgets(folder, budgets, out):
 
 def check_scaling(folder, workload, devices, out):
     rows = os.path.join(out, "rows.jsonl")
-    sizes = {"mlp": ["128,256,512", "16", "2"], "cnn": ["2,4,9", "4", "1,2"]}[workload]
-    found = lines(succeed(os.path.join(folder, "bench_scaling"), "--devices", ",".join(devices), "--workload", workload, "--batches", sizes[0],
-                          "--widths", sizes[1], "--depths", sizes[2], "--threads", "1,2", "--seconds", "0.02", "--json", rows, "--out", out))
+    batches, widths, depths, limit = {"mlp": ("128,256,512", "8,16", "2", "0"), "cnn": ("2,4,9", "8", "1,2", "3")}[workload]
+    found = lines(succeed(os.path.join(folder, "bench_scaling"), "--devices", ",".join(devices), "--workload", workload, "--batches", batches,
+                          "--widths", widths, "--depths", depths, "--threads", "1,2", "--seconds", "0.02", "--limit", limit,
+                          "--json", rows, "--out", out))
     check_page(os.path.join(out, "report.html"))
     with open(rows, encoding="utf-8") as file:
         table = lines(file.read())
-    nets = len(sizes[2].split(",")) * (len(devices) + devices.count("cpu"))
+    nets = len(widths.split(",")) * len(depths.split(",")) * (len(devices) + devices.count("cpu"))
     expect(len(table) == 3 * nets, f"bench_scaling wrote {len(table)} rows")
     for row in table:
         expect(set(ROW_KEYS) <= set(row), f"keys {list(row)}")
