@@ -1,6 +1,6 @@
 // The page of bench_scaling: plots of throughput, efficiency and memory, the fits, and the rows.
 #include <algorithm>
-#include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <set>
@@ -63,24 +63,32 @@ report::Chart throughput_chart(const Points& points) {
   return chart;
 }
 
-report::Chart efficiency_chart(const Points& points, bool strong) {
+// Of the largest net; weak is dashed.
+report::Chart efficiency_chart(const Points& points) {
   const ScalingPoint& net = points.back();
-  Points shown;
-  for (const ScalingPoint& p : points)
-    if (p.depth == net.depth && p.width == net.width && (strong || p.weak_efficiency > 0))
-      shown.push_back(p);
-  const auto name = [&](const ScalingPoint& p) {
-    return "batch " + (strong ? count(p.batch) : count(p.batch / p.threads) + " per thread");
-  };
   report::Chart chart;
-  chart.title =
-      std::string(strong ? "Strong" : "Weak") + " scaling, " + net.device + ", " + net_name(net);
-  chart.x.label = "threads";
+  chart.title = "Efficiency, " + net.device + ", " + net_name(net);
+  chart.x = {.label = "batch", .logarithmic = true};
   chart.y = {.label = "efficiency", .unit = Unit::share};
-  chart.series = lines(
-      shown, name, [](const ScalingPoint& p) { return number(p.threads); },
-      [&](const ScalingPoint& p) { return strong ? p.efficiency : p.weak_efficiency; });
-  std::erase_if(chart.series, [](const report::Series& line) { return line.x.size() < 2; });
+  for (const bool weak : {false, true}) {
+    Points shown;
+    for (const ScalingPoint& p : points)
+      if (p.depth == net.depth && p.width == net.width && p.threads > 1 &&
+          (!weak || p.weak_efficiency > 0))
+        shown.push_back(p);
+    const auto name = [&](const ScalingPoint& p) {
+      return (weak ? "weak, " : "strong, ") + threads_name(p);
+    };
+    int color = 0;
+    for (report::Series& line : lines(shown, name, batch_of, [&](const ScalingPoint& p) {
+           return weak ? p.weak_efficiency : p.efficiency;
+         })) {
+      color = color % (report::kColors - 1) + 1;
+      line.color = color;
+      line.dashed = weak;
+      chart.series.push_back(std::move(line));
+    }
+  }
   return chart;
 }
 
@@ -162,21 +170,27 @@ std::string fit_section(const Points& net) {
 }
 
 std::string largest_section(const LargestBatch& found) {
-  const auto verdict = [](bool ran) { return ran ? "It ran. " : "It did not run. "; };
-  std::string text = "Under a limit of " + bytes(found.limit_bytes) +
-                     " on what is taken from the system. By prediction ";
-  text += found.predicted ? "a batch of " + count(found.predicted) +
-                                " fits with room for what the allocator rounds up. " +
-                                verdict(found.predicted_ran)
-                          : "no batch fits for sure. ";
-  text += "By prediction one of " + count(found.too_large) + " does not fit, rounded or not. " +
-          verdict(found.too_large_ran);
-  if (found.largest && !found.too_large_ran)
-    text += "By runs " + count(found.largest) + " is the largest that fits, with a peak of " +
-            bytes(found.peak_bytes) + ", predicted " + bytes(found.predicted_peak_bytes) +
-            "; one more sample ended in an OutOfMemoryError.";
-  return report::section("Largest batch, " + found.net.device + ", " + net_name(found.net), text,
-                         "");
+  const auto ran = [](bool did) { return did ? "ran" : "OutOfMemoryError"; };
+  report::Table table;
+  table.columns = {{"batch", true}, {"by prediction"}, {"run under the limit"}};
+  const auto row = [&](int64_t batch, const std::string& predicted, const std::string& run) {
+    table.rows.push_back({{count(batch)}, {predicted}, {run}});
+  };
+  const std::string fits = "fits with what an allocator may round up";
+  if (found.predicted && (found.predicted != found.largest || found.too_large_ran))
+    row(found.predicted, fits, ran(found.predicted_ran));
+  if (found.largest && !found.too_large_ran) {
+    row(found.largest,
+        (found.predicted == found.largest ? fits + ", " : "") + "peak of " +
+            bytes(found.predicted_peak_bytes),
+        "ran, peak of " + bytes(found.peak_bytes));
+    if (found.largest + 1 < found.too_large) row(found.largest + 1, "", ran(false));
+  }
+  row(found.too_large, "does not fit, rounded or not", ran(found.too_large_ran));
+  return report::section(
+      "Largest batch, " + found.net.device + ", " + net_name(found.net),
+      "Under a limit of " + bytes(found.limit_bytes) + " on what is taken from the system.",
+      report::html(table));
 }
 
 std::string rows_section(const Points& points) {
@@ -213,16 +227,15 @@ std::string device_part(const std::string& folder, const Points& points) {
     out += report::section(
         "Efficiency",
         "Throughput of n threads over n times that of one: strong with the same batch, weak with "
-        "the same batch per thread.",
-        report::svg(efficiency_chart(points, true)) + report::svg(efficiency_chart(points, false)));
-  double error = 0;
+        "an n-th of it.",
+        report::svg(efficiency_chart(points)));
+  int64_t error = 0;
   for (const ScalingPoint& p : points)
-    error = std::max(error, std::abs(number(p.predicted_peak_bytes) / number(p.peak_bytes) - 1));
+    error = std::max(error, std::abs(p.predicted_peak_bytes - p.peak_bytes));
   return out + report::section("Memory",
                                "predict_memory said each of these peaks before it was measured, "
-                               "none further off than " +
-                                   report::text(error, Unit::share) +
-                                   ". Dashed is a + b * batch, fitted by category.",
+                               "within " +
+                                   bytes(error) + ". Dashed is a + b * batch, fitted by category.",
                                peak + report::svg(category_bars(points)));
 }
 
