@@ -11,7 +11,7 @@ namespace bench {
 struct ScalingPoint {
   std::string device;  // as it was given
   int64_t batch = 0, width = 0, depth = 0, threads = 0;
-  double step_seconds = 0;             // median
+  double step_seconds = 0;             // median; of several passes the least
   tinytorch::CategoryBytes at_peak{};  // of live bytes
   int64_t peak_bytes = 0, peak_reserved = 0;
   int64_t predicted_peak_bytes = 0;  // by predict_memory
