@@ -144,7 +144,8 @@ std::optional<ScalingPoint> run_limited(ScalingPoint point, int64_t batch, const
   }
 }
 
-// The last for which `fits` says so between one that does and one that does not, by halves.
+// One that does and whose next does not, by halves between such two: peaks need not grow with every
+// sample, since kernels choose how they work.
 template <class Fits>
 int64_t last_between(int64_t does, int64_t does_not, const Fits& fits) {
   while (does_not - does > 1) {
