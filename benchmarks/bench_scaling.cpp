@@ -178,6 +178,8 @@ LargestBatch find_largest(const Sweep& sweep, const Points& points) {
   LargestBatch out{.net = points.back()};
   set_num_threads(static_cast<int>(out.net.threads));
   out.limit_bytes = sweep.limit_bytes ? sweep.limit_bytes : 4 * out.net.peak_reserved;
+  trim_memory(device);  // what stays, such as a random state's segment, was taken already
+  out.limit_bytes = std::max(out.limit_bytes, memory_stats(device).reserved);
   predict_largest(out, sweep);
   const auto runs = [&](int64_t batch) {
     const auto point = run_limited(out.net, batch, sweep, device, out.limit_bytes);
