@@ -16,6 +16,18 @@ struct Flag {
   const char* help;                    // "": not listed
 };
 
+// Flags that several programs have.
+inline constexpr Flag kDeviceFlag = {"--device", "D", "cpu",
+                                     "cpu, reference, cuda, or the name of a plugin"};
+inline constexpr Flag kDevicesFlag = {"--devices", "D,...", "cpu",
+                                      "cpu, reference, cuda, or names of plugins"};
+inline constexpr Flag kThreadsFlag = {"--threads", "N", "1", "threads of the CPU backend"};
+inline constexpr Flag kJsonFlag = {"--json", "FILE", "",
+                                   "write the lines to FILE instead of standard output"};
+inline constexpr Flag kOutFlag = {"--out", "DIR", "",
+                                  "folder of the report; made if it is not there"};
+inline constexpr Flag kListFlag = {"--list", "", "", "print the names of the workloads"};
+
 // Values of flags that the program declared. ValueError, which quotes flag and text, where a number
 // is not one or out of range, and where a list is empty.
 class Arguments {

@@ -224,11 +224,11 @@ int main(int argc, char** argv) {
       argc, argv,
       "training and inference under load from several threads, one model each; JSON lines.\n"
       "Exit status: 0; 1 if a request failed; 2 for bad arguments.",
-      {{"--device", "D", "cpu", "cpu, reference, cuda, or the name of a plugin"},
+      {bench::kDeviceFlag,
        {"--workload", "NAME", "mlp_large_b32_sgd", "model and batch of a request"},
        {"--threads", "N", "2", "clients; one alone is measured first"},
        {"--requests", "N", "1000", "at most so many in each measurement"},
        {"--seconds", "S", "5", "at most so long in each measurement"},
-       {"--json", "FILE", "", "write the lines to FILE instead of standard output"}},
+       bench::kJsonFlag},
       run);
 }

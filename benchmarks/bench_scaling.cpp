@@ -1,13 +1,13 @@
 // Sweeps batch x width x depth x threads of one net on one device or more: throughput, efficiency
-// and memory, with the peak that a fit a + b * batch of two other batches predicts. The largest
-// batch that the fit allows under a limit of memory is then run under that limit.
+// and memory, beside the peak that predict_memory says before anything runs. The largest batch that
+// it allows under a limit of memory is then run under that limit, and so are its neighbours.
 #include <tinytorch/tinytorch.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
+#include <optional>
 
 #include <tinytorch/profile.h>
 #include <tinytorch/report.h>
@@ -27,15 +27,19 @@ using Points = std::vector<ScalingPoint>;
 struct Sweep {
   std::string workload;
   std::vector<int64_t> batches, widths, depths, threads;
-  double seconds;       // of timing, for each point
+  double seconds;  // of timing, for each point and pass
+  int64_t passes;
   int64_t limit_bytes;  // 0: four times the largest peak
 };
 
-void measure_time(ScalingPoint& point, const Sweep& sweep, const Device& device) {
-  const bench::TrainingTask task =
-      bench::scaling_workload(sweep.workload, point.batch, point.width, point.depth).make();
-  point.step_seconds = bench::median(bench::measure(
-      [&] { task.step(); }, [&] { device.synchronize(); }, {.total_seconds = sweep.seconds}));
+bench::TrainingWorkload workload(const Sweep& sweep, const ScalingPoint& of) {
+  return bench::scaling_workload(sweep.workload, of.batch, of.width, of.depth);
+}
+
+double measure_time(const ScalingPoint& point, const Sweep& sweep, const Device& device) {
+  const bench::TrainingTask task = workload(sweep, point).make();
+  return bench::median(bench::measure([&] { task.step(); }, [&] { device.synchronize(); },
+                                      {.total_seconds = sweep.seconds}));
 }
 
 // Of two steps from an empty cache: the first makes the gradients.
@@ -43,8 +47,7 @@ void measure_memory(ScalingPoint& point, const Sweep& sweep, const Device& devic
   trim_memory(device);
   Profiler profiler;
   {
-    const bench::TrainingTask task =
-        bench::scaling_workload(sweep.workload, point.batch, point.width, point.depth).make();
+    const bench::TrainingTask task = workload(sweep, point).make();
     for (int i = 0; i < 2; ++i) task.step();
     device.synchronize();
   }
@@ -55,28 +58,21 @@ void measure_memory(ScalingPoint& point, const Sweep& sweep, const Device& devic
   point.peak_reserved = memory.peak_reserved;
 }
 
-// The points of one net, which differ in their batch.
-Points of_net(const Points& points, const ScalingPoint& like) {
-  Points out;
-  for (const ScalingPoint& p : points)
-    if (p.device == like.device && p.width == like.width && p.depth == like.depth &&
-        p.threads == like.threads)
-      out.push_back(p);
-  return out;
-}
+// Says the peaks of one net on as many threads as are set now.
+class Prediction {
+ public:
+  Prediction(const Sweep& sweep, const ScalingPoint& net)
+      : workload_(bench::scaling_workload(sweep.workload, 1, net.width, net.depth)),
+        task_(workload_.model_and_data()) {}
 
-// Of the two batches of a net that lie nearest to `batch` and are not it: which tensors make the
-// peak changes with the batch, so the line bends where that happens.
-MemoryFit fit_near(Points net, int64_t batch) {
-  std::erase_if(net, [&](const ScalingPoint& p) { return p.batch == batch; });
-  const auto distance = [&](const ScalingPoint& p) {
-    return std::abs(std::log(static_cast<double>(p.batch) / static_cast<double>(batch)));
-  };
-  std::stable_sort(net.begin(), net.end(), [&](const ScalingPoint& p, const ScalingPoint& q) {
-    return distance(p) < distance(q);
-  });
-  return fit_memory({{net[0].batch, net[0].at_peak}, {net[1].batch, net[1].at_peak}});
-}
+  int64_t peak(int64_t batch) const {
+    return bench::predict_steps(task_, workload_.optimizer, batch).peak_bytes;
+  }
+
+ private:
+  bench::TrainingWorkload workload_;
+  bench::TrainingTask task_;
+};
 
 void compare_points(Points& points) {
   const auto throughput = [&](const ScalingPoint& like, int64_t batch) {
@@ -91,7 +87,6 @@ void compare_points(Points& points) {
     p.efficiency = p.samples_per_second() / (ideal * throughput(p, p.batch));
     const double weak = p.batch % p.threads ? 0 : throughput(p, p.batch / p.threads);
     if (weak > 0) p.weak_efficiency = p.samples_per_second() / (ideal * weak);
-    p.predicted_peak_bytes = total(fit_near(of_net(points, p), p.batch).predict(p.batch));
   }
 }
 
@@ -108,10 +103,16 @@ Points run_sweep(const Sweep& sweep, const std::string& name) {
               .device = name, .batch = batch, .width = width, .depth = depth, .threads = threads};
           set_num_threads(static_cast<int>(threads));
           manual_seed(1);
-          measure_time(point, sweep, device);
+          point.predicted_peak_bytes = Prediction(sweep, point).peak(batch);
           measure_memory(point, sweep, device);
           points.push_back(point);
         }
+  for (int64_t pass = 0; pass < sweep.passes; ++pass)
+    for (ScalingPoint& point : points) {
+      set_num_threads(static_cast<int>(point.threads));
+      const double seconds = measure_time(point, sweep, device);
+      if (pass == 0 || seconds < point.step_seconds) point.step_seconds = seconds;
+    }
   compare_points(points);
   return points;
 }
@@ -130,42 +131,68 @@ class LimitGuard {
   Device device_;
 };
 
-// Does a batch run under the limit? Then `point` has its memory.
-bool runs(ScalingPoint& point, int64_t batch, const Sweep& sweep, const Device& device,
-          int64_t limit) {
+// The memory of a batch under the limit; nothing if it does not run.
+std::optional<ScalingPoint> run_limited(ScalingPoint point, int64_t batch, const Sweep& sweep,
+                                        const Device& device, int64_t limit) {
   const LimitGuard guard(device, limit);
   point.batch = batch;
   try {
     measure_memory(point, sweep, device);
-    return true;
+    return point;
   } catch (const OutOfMemoryError&) {
-    return false;
+    return {};
   }
 }
 
-// Of the largest net. The limit is on what is taken from the system, the fit on what is asked for:
-// their ratio at the largest batch measured stands between the two.
+// One that does and whose next does not, by halves between such two: peaks need not grow with every
+// sample, since kernels choose how they work.
+template <class Fits>
+int64_t last_between(int64_t does, int64_t does_not, const Fits& fits) {
+  while (does_not - does > 1) {
+    const int64_t middle = does + (does_not - does) / 2;
+    (fits(middle) ? does : does_not) = middle;
+  }
+  return does;
+}
+
+// Allocators round a block up, by an eighth at most, and take pieces of the system's memory that no
+// block fills, here as many as in the sweep.
+void predict_largest(LargestBatch& out, const Sweep& sweep) {
+  const Prediction prediction(sweep, out.net);
+  const int64_t unfilled = out.net.peak_reserved - out.net.peak_bytes;
+  const auto lives = [&](int64_t batch) { return prediction.peak(batch) <= out.limit_bytes; };
+  const auto fits = [&](int64_t batch) {
+    const int64_t peak = prediction.peak(batch);
+    return peak + peak / 8 + unfilled <= out.limit_bytes;
+  };
+  int64_t beyond = 1;
+  while (lives(beyond)) beyond *= 2;
+  out.too_large = last_between(beyond / 2, beyond, lives) + 1;
+  out.predicted = last_between(0, out.too_large, fits);
+}
+
+// Of the largest net on the most threads.
 LargestBatch find_largest(const Sweep& sweep, const Points& points) {
   const Device device(points.front().device);
   const DeviceGuard on(device);
-  ScalingPoint point = points.back();
-  const Points net = of_net(points, point);
-  for (const ScalingPoint& p : net)
-    if (p.peak_bytes > point.peak_bytes) point = p;
-  LargestBatch out{
-      .device = point.device, .width = point.width, .depth = point.depth, .threads = point.threads};
-  out.limit_bytes = sweep.limit_bytes ? sweep.limit_bytes : 4 * point.peak_reserved;
-  out.fit = fit_near(net, point.batch + 1);
-  const double asked_share =
-      static_cast<double>(point.peak_bytes) / static_cast<double>(point.peak_reserved);
-  out.batch = out.fit.largest_batch(
-      static_cast<int64_t>(static_cast<double>(out.limit_bytes) * std::min(asked_share, 1.0)));
-  if (out.batch < 1) return out;
-  out.predicted_peak_bytes = total(out.fit.predict(out.batch));
-  out.fits = runs(point, out.batch, sweep, device, out.limit_bytes);
-  if (out.fits) out.peak_bytes = point.peak_bytes;
-  out.beyond = out.batch + out.batch / 4 + 1;
-  out.beyond_fits = runs(point, out.beyond, sweep, device, out.limit_bytes);
+  LargestBatch out{.net = points.back()};
+  set_num_threads(static_cast<int>(out.net.threads));
+  out.limit_bytes = sweep.limit_bytes ? sweep.limit_bytes : 4 * out.net.peak_reserved;
+  trim_memory(device);  // what stays, such as a random state's segment, was taken already
+  out.limit_bytes = std::max(out.limit_bytes, memory_stats(device).reserved);
+  predict_largest(out, sweep);
+  const auto runs = [&](int64_t batch) {
+    const auto point = run_limited(out.net, batch, sweep, device, out.limit_bytes);
+    if (point && batch > out.largest) {
+      out.largest = batch;
+      out.peak_bytes = point->peak_bytes;
+    }
+    return point.has_value();
+  };
+  out.predicted_ran = out.predicted > 0 && runs(out.predicted);
+  out.too_large_ran = runs(out.too_large);
+  if (!out.too_large_ran) last_between(out.largest, out.too_large, runs);
+  if (out.largest) out.predicted_peak_bytes = Prediction(sweep, out.net).peak(out.largest);
   return out;
 }
 
@@ -180,13 +207,26 @@ std::string row(const ScalingPoint& p) {
   return line.str();
 }
 
-std::string row(const LargestBatch& l) {
-  bench::JsonLine line;
-  line.text("device", l.device).bytes("width", l.width).bytes("depth", l.depth);
-  line.bytes("threads", l.threads).bytes("limit_bytes", l.limit_bytes);
-  line.bytes("largest_batch", l.batch).json("fits", l.fits ? "true" : "false");
+double tenths(double value) { return std::round(10 * value) / 10 + 0.0; }  // and no -0
+
+std::string truth(bool value) { return value ? "true" : "false"; }
+
+std::string row(const LargestBatch& l, const bench::PeakFit& fit) {
+  bench::JsonLine line, categories;
+  for (size_t c = 0; c < kCategoryCount; ++c) {
+    if (fit.line.a[c] == 0 && fit.line.b[c] == 0) continue;
+    bench::JsonLine category;
+    category.number("fixed_bytes", tenths(fit.line.a[c]), "%.15g");
+    category.number("bytes_per_sample", tenths(fit.line.b[c]), "%.15g");
+    category.bytes("residual_bytes", fit.residual[c]);
+    categories.json(name_of(static_cast<Category>(c)), category.str());
+  }
+  line.text("device", l.net.device).bytes("width", l.net.width).bytes("depth", l.net.depth);
+  line.bytes("threads", l.net.threads).json("fit", categories.str());
+  line.bytes("limit_bytes", l.limit_bytes).bytes("predicted_batch", l.predicted);
+  line.json("predicted_ran", truth(l.predicted_ran)).bytes("largest_batch", l.largest);
   line.bytes("peak_bytes", l.peak_bytes).bytes("predicted_peak_bytes", l.predicted_peak_bytes);
-  line.bytes("beyond_batch", l.beyond).json("beyond_fits", l.beyond_fits ? "true" : "false");
+  line.bytes("too_large_batch", l.too_large).json("too_large_ran", truth(l.too_large_ran));
   return line.str();
 }
 
@@ -197,13 +237,14 @@ Sweep sweep_of(const bench::Arguments& arguments) {
               .depths = arguments.numbers("--depths", 1, 1000),
               .threads = arguments.numbers("--threads", 1, 4096),
               .seconds = arguments.seconds("--seconds"),
+              .passes = arguments.number("--passes", 1, 1000),
               .limit_bytes = arguments.number("--limit", 0, int64_t{1} << 30) << 20};
-  for (std::vector<int64_t>* list : {&sweep.batches, &sweep.threads}) {
+  for (auto* list : {&sweep.batches, &sweep.widths, &sweep.depths, &sweep.threads}) {
     std::sort(list->begin(), list->end());
     list->erase(std::unique(list->begin(), list->end()), list->end());
   }
-  if (sweep.batches.size() < 3)
-    throw ValueError("[--batches] needed are three or more: two predict the third");
+  if (sweep.batches.size() < 2)
+    throw ValueError("[--batches] needed are two or more: a line is fitted to them");
   if (sweep.threads.front() != 1)
     throw ValueError("[--threads] needed is 1 too: efficiency is relative to it");
   bench::scaling_workload(sweep.workload, 1, 1, 1);  // is the name known?
@@ -226,13 +267,15 @@ int run(const bench::Arguments& arguments) {
   }
   std::string rows, found;
   for (const ScalingPoint& p : all) rows += row(p) + '\n';
-  for (const LargestBatch& l : largest) found += row(l) + '\n';
+  bool as_predicted = true;
+  for (const LargestBatch& l : largest) {
+    found += row(l, bench::PeakFit(bench::of_net(all, l.net))) + '\n';
+    as_predicted &= (l.predicted_ran || !l.predicted) && !l.too_large_ran;
+  }
   std::cout << (json.empty() ? rows : "") << found;
   if (!json.empty()) report::write(json, rows);
   if (!folder.empty()) bench::write_scaling_page(folder, sweep.workload, all, largest);
-  for (const LargestBatch& l : largest)
-    if (!l.fits) return 1;
-  return 0;
+  return as_predicted ? 0 : 1;
 }
 
 }  // namespace
@@ -241,18 +284,20 @@ int main(int argc, char** argv) {
   return bench::run_program(
       argc, argv,
       "throughput, efficiency and memory over batch x width x depth x threads.\nRows are JSON "
-      "lines; the last ones, on standard output, say which largest batch was predicted under\nthe "
-      "limit and whether it ran. With --out DIR also DIR/report.html and plots as SVG files. Exit "
-      "status: 0;\n1 if a run failed or the predicted batch did not fit; 2 for bad arguments.",
-      {{"--devices", "D,...", "cpu", "cpu, reference, cuda, or names of plugins"},
+      "lines; the last ones, on standard output, say which largest batch was predicted under\na "
+      "limit of memory, whether it ran, and up to which batch others did. With --out DIR also "
+      "DIR/report.html\nand plots as SVG files. Exit status: 0; 1 if a run failed, the predicted "
+      "batch did not run, or one did\nthat was predicted not to; 2 for bad arguments.",
+      {bench::kDevicesFlag,
        {"--workload", "NAME", "mlp", "mlp or cnn"},
-       {"--batches", "N,...", "128,256,512,1024", "three or more: two predict the next"},
+       {"--batches", "N,...", "128,256,512,1024", "two or more: a line is fitted to their peaks"},
        {"--widths", "N,...", "128,256", "units or channels of a layer"},
        {"--depths", "N,...", "2,4", "layers before the last"},
        {"--threads", "N,...", "1,2", "of the CPU backend; other devices run once"},
-       {"--seconds", "S", "0.3", "timing of each point"},
+       {"--seconds", "S", "0.3", "timing of each point in a pass"},
+       {"--passes", "N", "1", "timings of the whole sweep; the fastest of each point counts"},
        {"--limit", "MIB", "0", "for the largest batch; 0: four times the largest measured"},
-       {"--json", "FILE", "", "write the rows to FILE instead of standard output"},
-       {"--out", "DIR", "", "folder of the page; made if it is not there"}},
+       bench::kJsonFlag,
+       bench::kOutFlag},
       run);
 }

@@ -144,12 +144,12 @@ int run_benchmarks(int argc, char** argv, const char* about,
       "workload failed; 2 for bad arguments.";
   return run_program(
       argc, argv, all.c_str(),
-      {{"--device", "D", "cpu", "cpu, reference, cuda, or the name of a plugin"},
-       {"--threads", "N", "1", "threads of the CPU backend"},
+      {kDeviceFlag,
+       kThreadsFlag,
        {"--only", "NAME,...", "", "workloads whose names start with one of these"},
-       {"--json", "FILE", "", "write the lines to FILE instead of standard output"},
+       kJsonFlag,
        {"--captured", "", "", "capture the step and time its replay (training steps only)"},
-       {"--list", "", "", "print the names of the workloads"},
+       kListFlag,
        {"--one", "NAME", "", ""}},
       [&](const Arguments& arguments) { return run(arguments, workloads); });
 }

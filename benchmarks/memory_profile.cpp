@@ -7,7 +7,6 @@
 #include <iomanip>
 #include <iostream>
 
-#include <tinytorch/predict.h>
 #include <tinytorch/profile.h>
 #include <tinytorch/report.h>
 
@@ -44,16 +43,8 @@ double median_step(const bench::TrainingTask& task, const Device& device, int64_
 
 // What a step is predicted to take before any runs; 0 for a backend that cannot tell its workspace.
 int64_t predicted_peak(const bench::TrainingWorkload& workload) {
-  const bench::TrainingTask task = workload.model_and_data();
-  PredictOptions options;
-  options.dtype = task.x.dtype();
-  options.loss = [&](const Tensor& output, const Tensor& target) {
-    return (*task.loss)(output, target);
-  };
-  options.target = task.y.shape();
-  options.target_dtype = task.y.dtype();
   try {
-    return predict_memory(*task.net, task.x.shape(), workload.optimizer, options).peak_bytes;
+    return bench::predict_steps(workload.model_and_data(), workload.optimizer).peak_bytes;
   } catch (const DeviceError&) {
     return 0;
   }
@@ -209,18 +200,19 @@ int run(const bench::Arguments& arguments) {
 int main(int argc, char** argv) {
   return bench::run_program(
       argc, argv,
-      "time and memory of a workload's training steps, compared between devices.\n"
+      "time and memory of a workload's training steps; further devices are compared with the "
+      "first.\n"
       "With --out DIR writes DIR/report.html, DIR/profile.json and for each device "
       "DIR/trace_<device>.json\n(https://ui.perfetto.dev opens it) and DIR/timeline_<device>.svg. "
       "With --budget FILE checks the "
       "limits that FILE has for\n\"<workload>/<backend>\". Exit status: 0; 1 if a run or a file "
       "failed; 2 for bad arguments; 3 over budget.",
-      {{"--devices", "D,...", "cpu", "the others are compared with the first"},
+      {bench::kDevicesFlag,
        {"--workload", "NAME", "mlp_large_b128_adam", "see --list; any batch size may stand there"},
        {"--steps", "N", "10", "of which the first makes gradients and state"},
-       {"--threads", "N", "1", "threads of the CPU backend"},
-       {"--out", "DIR", "", "folder of the report; made if it is not there"},
+       bench::kThreadsFlag,
+       bench::kOutFlag,
        {"--budget", "FILE", "", "limits to check"},
-       {"--list", "", "", "print the names of the workloads"}},
+       bench::kListFlag},
       run);
 }

@@ -1,5 +1,6 @@
 // The page of bench_scaling: plots of throughput, efficiency and memory, the fits, and the rows.
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <set>
@@ -62,28 +63,36 @@ report::Chart throughput_chart(const Points& points) {
   return chart;
 }
 
-report::Chart efficiency_chart(const Points& points, bool strong) {
+// Of the largest net; weak is dashed.
+report::Chart efficiency_chart(const Points& points) {
   const ScalingPoint& net = points.back();
-  Points shown;
-  for (const ScalingPoint& p : points)
-    if (p.depth == net.depth && p.width == net.width && (strong || p.weak_efficiency > 0))
-      shown.push_back(p);
-  const auto name = [&](const ScalingPoint& p) {
-    return "batch " + (strong ? count(p.batch) : count(p.batch / p.threads) + " per thread");
-  };
   report::Chart chart;
-  chart.title =
-      std::string(strong ? "Strong" : "Weak") + " scaling, " + net.device + ", " + net_name(net);
-  chart.x.label = "threads";
+  chart.title = "Efficiency, " + net.device + ", " + net_name(net);
+  chart.x = {.label = "batch", .logarithmic = true};
   chart.y = {.label = "efficiency", .unit = Unit::share};
-  chart.series = lines(
-      shown, name, [](const ScalingPoint& p) { return number(p.threads); },
-      [&](const ScalingPoint& p) { return strong ? p.efficiency : p.weak_efficiency; });
-  std::erase_if(chart.series, [](const report::Series& line) { return line.x.size() < 2; });
+  for (const bool weak : {false, true}) {
+    Points shown;
+    for (const ScalingPoint& p : points)
+      if (p.depth == net.depth && p.width == net.width && p.threads > 1 &&
+          (!weak || p.weak_efficiency > 0))
+        shown.push_back(p);
+    const auto name = [&](const ScalingPoint& p) {
+      return (weak ? "weak, " : "strong, ") + threads_name(p);
+    };
+    int color = 0;
+    for (report::Series& line : lines(shown, name, batch_of, [&](const ScalingPoint& p) {
+           return weak ? p.weak_efficiency : p.efficiency;
+         })) {
+      color = color % (report::kColors - 1) + 1;
+      line.color = color;
+      line.dashed = weak;
+      chart.series.push_back(std::move(line));
+    }
+  }
   return chart;
 }
 
-// Measured, and dashed what the fit of two other batches says, on one thread.
+// Measured, and dashed the line fitted to it, on one thread.
 report::Chart peak_chart(const Points& points) {
   Points shown;
   for (const ScalingPoint& p : points)
@@ -94,15 +103,20 @@ report::Chart peak_chart(const Points& points) {
   chart.y = {.label = "bytes", .unit = Unit::bytes};
   chart.series =
       lines(shown, net_name, batch_of, [](const ScalingPoint& p) { return number(p.peak_bytes); });
-  std::vector<report::Series> predicted = lines(
-      shown, [](const ScalingPoint& p) { return net_name(p) + ", predicted"; }, batch_of,
-      [](const ScalingPoint& p) { return number(p.predicted_peak_bytes); });
-  for (size_t i = 0; i < predicted.size(); ++i) {
-    chart.series[i].color = static_cast<int>(i) % report::kColors;
-    predicted[i].color = chart.series[i].color;
-    predicted[i].dashed = true;
+  const size_t nets = chart.series.size();
+  for (size_t i = 0; i < nets; ++i) {
+    chart.series[i].color = 1 + static_cast<int>(i) % (report::kColors - 1);
+    report::Series fitted = chart.series[i];
+    fitted.name += ", fitted";
+    fitted.dashed = true;
+    const ScalingPoint& net = *std::find_if(shown.begin(), shown.end(), [&](const ScalingPoint& p) {
+      return net_name(p) == chart.series[i].name;
+    });
+    const MemoryFit line = PeakFit(of_net(points, net)).line;
+    for (size_t j = 0; j < fitted.x.size(); ++j)
+      fitted.y[j] = number(total(line.predict(static_cast<int64_t>(fitted.x[j]))));
+    chart.series.push_back(std::move(fitted));
   }
-  chart.series.insert(chart.series.end(), predicted.begin(), predicted.end());
   return chart;
 }
 
@@ -130,24 +144,53 @@ report::Bars category_bars(const Points& points) {
   return bars;
 }
 
+std::string fit_section(const Points& net) {
+  const PeakFit fit(net);
+  double fixed = 0, growth = 0;
+  report::Table table;
+  table.columns = {
+      {"category"}, {"fixed", true}, {"per sample", true}, {"largest error of the fit", true}};
+  for (size_t c = 0; c < kCategoryCount; ++c) {
+    if (fit.line.a[c] == 0 && fit.line.b[c] == 0) continue;
+    fixed += fit.line.a[c];
+    growth += fit.line.b[c];
+    table.rows.push_back({{name_of(static_cast<Category>(c)), -1, static_cast<int>(c)},
+                          {report::text(fit.line.a[c], Unit::bytes)},
+                          {report::text(fit.line.b[c], Unit::bytes)},
+                          {bytes(fit.residual[c])}});
+  }
+  table.rows.push_back({{"sum"},
+                        {report::text(fixed, Unit::bytes)},
+                        {report::text(growth, Unit::bytes)},
+                        {bytes(fit.residual_of_sum)}});
+  return report::section("Fit, " + net.front().device + ", " + net_name(net.front()),
+                         "Bytes at the peak as a + b * batch. Which tensors make the peak changes "
+                         "with the batch, so that the peaks may bend where the line cannot.",
+                         report::html(table));
+}
+
 std::string largest_section(const LargestBatch& found) {
-  report::Table fit;
-  fit.columns = {{"category"}, {"fixed bytes", true}, {"bytes per sample", true}};
-  for (size_t c = 0; c < kCategoryCount; ++c)
-    if (found.fit.a[c] != 0 || found.fit.b[c] != 0)
-      fit.rows.push_back({{name_of(static_cast<Category>(c)), -1, static_cast<int>(c)},
-                          {report::text(found.fit.a[c], Unit::bytes)},
-                          {report::text(found.fit.b[c], Unit::bytes)}});
-  std::string text = "A limit of " + bytes(found.limit_bytes) +
-                     " of memory taken from the system leaves a batch of " + count(found.batch) +
-                     " by this fit, with a peak of " + bytes(found.predicted_peak_bytes) + ". ";
-  text += found.fits ? "It ran under that limit with a peak of " + bytes(found.peak_bytes) + ". "
-                     : "It did not run under that limit. ";
-  text += "A batch of " + count(found.beyond) +
-          (found.beyond_fits ? " ran under it too." : " did not.");
-  return report::section("Largest batch, " + found.device + ", " + count(found.width) + " wide, " +
-                             count(found.depth) + " deep",
-                         text, report::html(fit));
+  const auto ran = [](bool did) { return did ? "ran" : "OutOfMemoryError"; };
+  report::Table table;
+  table.columns = {{"batch", true}, {"by prediction"}, {"run under the limit"}};
+  const auto row = [&](int64_t batch, const std::string& predicted, const std::string& run) {
+    table.rows.push_back({{count(batch)}, {predicted}, {run}});
+  };
+  const std::string fits = "fits with what an allocator may round up";
+  if (found.predicted && (found.predicted != found.largest || found.too_large_ran))
+    row(found.predicted, fits, ran(found.predicted_ran));
+  if (found.largest && !found.too_large_ran) {
+    row(found.largest,
+        (found.predicted == found.largest ? fits + ", " : "") + "peak of " +
+            bytes(found.predicted_peak_bytes),
+        "ran, peak of " + bytes(found.peak_bytes));
+    if (found.largest + 1 < found.too_large) row(found.largest + 1, "", ran(false));
+  }
+  row(found.too_large, "does not fit, rounded or not", ran(found.too_large_ran));
+  return report::section(
+      "Largest batch, " + found.net.device + ", " + net_name(found.net),
+      "Under a limit of " + bytes(found.limit_bytes) + " on what is taken from the system.",
+      report::html(table));
 }
 
 std::string rows_section(const Points& points) {
@@ -184,11 +227,15 @@ std::string device_part(const std::string& folder, const Points& points) {
     out += report::section(
         "Efficiency",
         "Throughput of n threads over n times that of one: strong with the same batch, weak with "
-        "the same batch per thread.",
-        report::svg(efficiency_chart(points, true)) + report::svg(efficiency_chart(points, false)));
+        "an n-th of it.",
+        report::svg(efficiency_chart(points)));
+  int64_t error = 0;
+  for (const ScalingPoint& p : points)
+    error = std::max(error, std::abs(p.predicted_peak_bytes - p.peak_bytes));
   return out + report::section("Memory",
-                               "Dashed is what a fit a + b * batch, by category, of the two "
-                               "nearest other batches predicts.",
+                               "predict_memory said each of these peaks before it was measured, "
+                               "within " +
+                                   bytes(error) + ". Dashed is a + b * batch, fitted by category.",
                                peak + report::svg(category_bars(points)));
 }
 
@@ -201,8 +248,9 @@ void write_scaling_page(const std::string& folder, const std::string& workload,
   for (const LargestBatch& found : largest) {
     Points of_device;
     for (const ScalingPoint& p : points)
-      if (p.device == found.device) of_device.push_back(p);
-    body += device_part(folder, of_device) + largest_section(found);
+      if (p.device == found.net.device) of_device.push_back(p);
+    body += device_part(folder, of_device) + fit_section(of_net(of_device, found.net)) +
+            largest_section(found);
   }
   report::write(folder + "/report.html",
                 report::page("Scaling of " + workload, "training steps, f32, SGD",

@@ -124,6 +124,23 @@ int64_t batch_of(const std::string& text, const std::string& name) {
 
 }  // namespace
 
+MemoryPrediction predict_steps(const TrainingTask& task, const OptimizerFactory& optimizer) {
+  return predict_steps(task, optimizer, task.x.size(0));
+}
+
+MemoryPrediction predict_steps(const TrainingTask& task, const OptimizerFactory& optimizer,
+                               int64_t batch) {
+  Shape input = task.x.shape(), target = task.y.shape();
+  target[0] = target[0] / input[0] * batch;
+  input[0] = batch;
+  Loss& loss = *task.loss;
+  return predict_memory(*task.net, input, optimizer,
+                        {.dtype = task.x.dtype(),
+                         .loss = [&](const Tensor& o, const Tensor& t) { return loss(o, t); },
+                         .target = target,
+                         .target_dtype = task.y.dtype()});
+}
+
 std::vector<std::string> training_names() {
   return {"xor_sgd",
           "xor_adam",

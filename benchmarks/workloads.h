@@ -14,6 +14,7 @@
 
 namespace bench {
 
+using tinytorch::MemoryPrediction;
 using tinytorch::OptimizerFactory;
 
 struct TrainingTask {
@@ -43,6 +44,12 @@ struct TrainingWorkload {
     return task;
   }
 };
+
+// What steps of the task are predicted to take, or of its net with another batch; the data may have
+// several rows for a sample. Errors are those of predict_memory.
+MemoryPrediction predict_steps(const TrainingTask& task, const OptimizerFactory& optimizer);
+MemoryPrediction predict_steps(const TrainingTask& task, const OptimizerFactory& optimizer,
+                               int64_t batch);
 
 std::vector<std::string> training_names();  // in the order in which they run
 // ValueError for an unknown family or rule, and for a batch size that is not positive.

@@ -104,19 +104,27 @@ def check_budgets(folder, budgets, out):
     expect(status == 2 and "xor_sgd/cpu" in error, f"a workload without limits: status {status}, {error}")
 
 
-def check_scaling(folder, devices, out):
+def check_scaling(folder, workload, devices, out):
     rows = os.path.join(out, "rows.jsonl")
-    found = lines(succeed(os.path.join(folder, "bench_scaling"), "--devices", ",".join(devices), "--workload", "mlp", "--batches", "128,256,512",
-                          "--widths", "16", "--depths", "2", "--threads", "1,2", "--seconds", "0.02", "--json", rows, "--out", out))
+    batches, widths, depths, limit = {"mlp": ("128,256,512", "8,16", "2", "0"), "cnn": ("2,4,9", "8", "1,2", "3")}[workload]
+    found = lines(succeed(os.path.join(folder, "bench_scaling"), "--devices", ",".join(devices), "--workload", workload, "--batches", batches,
+                          "--widths", widths, "--depths", depths, "--threads", "1,2", "--seconds", "0.02", "--limit", limit,
+                          "--json", rows, "--out", out))
     check_page(os.path.join(out, "report.html"))
     with open(rows, encoding="utf-8") as file:
         table = lines(file.read())
-    expect(len(table) == 3 * (len(devices) + devices.count("cpu")), f"bench_scaling wrote {len(table)} rows")
+    nets = len(widths.split(",")) * len(depths.split(",")) * (len(devices) + devices.count("cpu"))
+    expect(len(table) == 3 * nets, f"bench_scaling wrote {len(table)} rows")
     for row in table:
         expect(set(ROW_KEYS) <= set(row), f"keys {list(row)}")
         expect(row["threads"] > 1 or row["efficiency"] == 1, f"efficiency of one thread: {row}")
         expect(abs(row["predicted_peak_bytes"] - row["peak_bytes"]) <= 0.05 * row["peak_bytes"], f"predicted peak: {row}")
-    expect(len(found) == len(devices) and all(row["fits"] and row["largest_batch"] > 512 for row in found), f"largest batches: {found}")
+    expect([row["device"] for row in found] == devices, f"largest batches: {found}")
+    for row in found:
+        expect(row["predicted_ran"] and not row["too_large_ran"], f"a batch that was predicted otherwise: {row}")
+        expect(0 < row["predicted_batch"] <= row["largest_batch"] < row["too_large_batch"], f"largest batch: {row}")
+        expect(abs(row["predicted_peak_bytes"] - row["peak_bytes"]) <= 0.05 * row["peak_bytes"], f"peak of the largest batch: {row}")
+        expect(row["peak_bytes"] <= row["limit_bytes"] and "activation" in row["fit"], f"the limit and the fit: {row}")
 
 
 def check_load(folder, device):
@@ -149,7 +157,8 @@ def main():
     check_arguments(arguments.folder)
     with tempfile.TemporaryDirectory() as out:
         check_memory_profile(arguments.folder, devices, os.path.join(out, "profile"))
-        check_scaling(arguments.folder, devices, os.path.join(out, "scaling"))
+        for workload in ["mlp", "cnn"]:
+            check_scaling(arguments.folder, workload, devices, os.path.join(out, workload))
         if arguments.budgets:
             check_budgets(arguments.folder, arguments.budgets, out)
     for device in devices:

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "benchmarks/workloads.h"
+#include "examples/validate/nets.h"
 #include "tests/testing.h"
 
 namespace tinytorch {
@@ -95,13 +96,7 @@ void check_training(const Device& device, const std::string& what,
   const int64_t before = memory_stats(device).in_use;
   LiveByCategory meter(device);
   bench::TrainingTask task = make();
-  Loss& loss = *task.loss;
-  const MemoryPrediction predicted =
-      predict_memory(*task.net, task.x.shape(), optimizer,
-                     {.dtype = task.x.dtype(),
-                      .loss = [&loss](const Tensor& a, const Tensor& b) { return loss(a, b); },
-                      .target = task.y.shape(),
-                      .target_dtype = task.y.dtype()});
+  const MemoryPrediction predicted = bench::predict_steps(task, optimizer);
   task.optimizer = optimizer(task.net->parameters());
   device.synchronize();
   reset_peak_memory(device);
@@ -134,7 +129,37 @@ TEST_P(Predict, WorkloadsOfTheBenchmarks) {
   }
 }
 
-// Net of validate's part 3, and what the workloads lack: batch norm, dropout, momentum.
+bench::TrainingTask regression(Sequential net, const Shape& input, const Shape& target) {
+  const CategoryGuard data(Category::input);
+  return {std::make_unique<Sequential>(std::move(net)), randn(input), rand(target),
+          std::make_unique<MSELoss>(), nullptr};
+}
+bench::TrainingTask ten_classes(Sequential net, const Shape& input) {
+  const CategoryGuard data(Category::input);
+  return {std::make_unique<Sequential>(std::move(net)), randn(input), randint(0, 10, {input[0]}),
+          std::make_unique<CrossEntropyLoss>(), nullptr};
+}
+
+TEST_P(Predict, XorNetOfValidate) {
+  const auto make = [&] {
+    return regression(validate::xor_net(Generator(1, device_)), {32, 2}, {32, 1});
+  };
+  check_training(device_, "sgd", make, sgd());
+  check_training(device_, "adam", make, adam());
+}
+
+TEST_P(Predict, ConvolutionalNetsOfValidate) {
+  const auto stripes = [&] {
+    return regression(validate::stripes_net(Generator(1, device_)), {16, 1, 8, 8}, {16, 3});
+  };
+  const auto digits = [] { return ten_classes(validate::digits_net(), {32, 1, 8, 8}); };
+  const auto mnist = [] { return ten_classes(validate::mnist_net(), {64, 1, 28, 28}); };
+  check_training(device_, "stripes", stripes, adam());
+  check_training(device_, "digits", digits, adam());
+  check_training(device_, "mnist", mnist, adam());
+}
+
+// What the workloads lack: batch norm, dropout, momentum.
 bench::TrainingTask normalised_cnn() {
   bench::TrainingTask task;
   task.net = std::make_unique<Sequential>(Sequential{Conv2d(1, 8, 3), BatchNorm2d(8), ReLU(),

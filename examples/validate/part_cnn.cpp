@@ -4,6 +4,7 @@
 #include "examples/validate/datasets.h"
 #include "examples/validate/gradient_check.h"
 #include "examples/validate/measure.h"
+#include "examples/validate/nets.h"
 #include "examples/validate/training.h"
 
 namespace validate {
@@ -21,21 +22,6 @@ int64_t floor_of(const Module& net, const std::vector<Tensor>& own_data) {
 
 std::vector<Tensor> tensors_of(const Split& data) {
   return {data.train.x(), data.train.y(), data.test.x(), data.test.y()};
-}
-
-Sequential stripes_net(const Generator& generator) {
-  Sequential net{Conv2d(1, 8, 3), ReLU(),    MaxPool2D(2), Conv2d(8, 16, 2),
-                 ReLU(),          Flatten(), Linear(64, 3)};
-  for (const int layer : {0, 3}) {
-    auto& conv = net.at<Conv2d>(layer);
-    init::kaiming_normal_(conv.weight,
-                          {.nonlinearity = init::Nonlinearity::relu, .generator = generator});
-    init::zeros_(conv.bias);
-  }
-  auto& last = net.at<Linear>(6);
-  init::xavier_normal_(last.weight, 1, generator);
-  init::zeros_(last.bias);
-  return net;
 }
 
 PartResult stripes_seed(const Context& context, uint64_t seed) {
@@ -116,15 +102,7 @@ PartResult cnn_digits(const Context& context) {
   const GeneratorGuard random(Generator(1, context.device));
   const MemoryMeter memory(context.device);
   const Split data = digits(context.device);
-  Sequential net{Conv2d(1, 16, 3, {.padding = 1}),
-                 ReLU(),
-                 MaxPool2d(2),
-                 Conv2d(16, 32, 3),
-                 ReLU(),
-                 Flatten(),
-                 Linear(128, 64),
-                 ReLU(),
-                 Linear(64, 10)};
+  Sequential net = digits_net();
   PartResult result = train_classifier(context, net, data, memory, 4e-3,
                                        {.epochs = 10, .batch = 32, .cooled_epochs = 3}, 0.97);
   result.floor_bytes = floor_of(net, tensors_of(data));
@@ -143,14 +121,7 @@ PartResult cnn_mnist(const Context& context) {
     return TensorDataset(rows.x().to(context.device), rows.y().to(context.device));
   };
   const Split data{part(0, kTrain), part(kTrain, context.mnist->size() - kTrain)};
-  Sequential net{Conv2d(1, 12, 5, {.stride = 2, .padding = 2}),
-                 ReLU(),
-                 MaxPool2d(2),
-                 Conv2d(12, 24, 3, {.padding = 1}),
-                 ReLU(),
-                 MaxPool2d(2),
-                 Flatten(),
-                 Linear(216, 10)};
+  Sequential net = mnist_net();
   PartResult result = train_classifier(context, net, data, memory, 4e-3,
                                        {.epochs = 4, .batch = 64, .cooled_epochs = 1}, 0.96);
   // On the CPU the images were there before the part.

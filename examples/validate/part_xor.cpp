@@ -1,6 +1,7 @@
 // Parts 1 and 2: XOR with a 2-8-4-1 net, by SGD and by Adam.
 #include "examples/validate/datasets.h"
 #include "examples/validate/measure.h"
+#include "examples/validate/nets.h"
 #include "examples/validate/training.h"
 
 #include <memory>
@@ -11,20 +12,12 @@ using namespace tinytorch;
 
 namespace {
 
-constexpr double kInitialStd = 0.1;
-
 struct Task {
   int epochs;
   int copies;  // floats that a parameter needs: itself, its gradient, the optimizer's state
   double least_fall, least_accuracy, least_seeds;
   std::unique_ptr<Optimizer> (*optimizer)(const std::vector<Tensor>& parameters);
 };
-
-Sequential make_net(const Generator& generator) {
-  Sequential net{Linear(2, 8), ReLU(), Linear(8, 4), ReLU(), Linear(4, 1), Sigmoid()};
-  for (const Tensor& p : net.parameters()) init::normal_(p, 0, kInitialStd, generator);
-  return net;
-}
 
 PartResult run_seed(const Context& context, const Task& task, uint64_t seed) {
   const DeviceGuard on(context.device);
@@ -33,7 +26,7 @@ PartResult run_seed(const Context& context, const Task& task, uint64_t seed) {
   const Split data = xor_points(generator);
   memory.restart();
 
-  Sequential net = make_net(generator);
+  Sequential net = xor_net(generator);
   const auto optimizer = task.optimizer(net.parameters());
   MeanSquaredError loss;
   const std::vector<double> history =
