@@ -104,7 +104,8 @@ class Coder {
     for (size_t i = 0; i < kWords; ++i) {
       const size_t length = head >> (16 + 4 * i) & 0xf;
       uint64_t folded = 0;
-      std::memcpy(&folded, from, length);
+      std::memcpy(&folded, from, 8);
+      folded &= length == 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * length) - 1;
       w[i] += folded >> 1 ^ (0 - (folded & 1));
       from += length;
     }
