@@ -139,6 +139,86 @@ TEST_P(ProfileData, BudgetsPassAndFail) {
 
 TT_ON_EVERY_DEVICE(ProfileData);
 
+// ---- causes, of profiles made by hand
+
+LiveBlock block_of(const std::string& op, int64_t bytes, int64_t born) {
+  LiveBlock b;
+  b.category = Category::activation;
+  b.op = op;
+  b.bytes = bytes;
+  b.born = born;
+  return b;
+}
+
+// Every op has run once on each device, with some arithmetic.
+DeviceProfile device_of(const std::string& name, const std::vector<LiveBlock>& blocks) {
+  DeviceProfile d;
+  d.device = name;
+  d.memory.alive_at_peak = blocks;
+  for (const LiveBlock& b : blocks) {
+    d.memory.at_peak[static_cast<size_t>(b.category)] += b.bytes;
+    d.memory.peak_bytes += b.bytes;
+  }
+  for (const char* op : {"max_pool2d", "relu", "exp", "tanh", "add"}) {
+    OpProfile row;
+    row.op = op;
+    row.calls = 1;
+    row.flops = 1;
+    d.ops.push_back(row);
+  }
+  return d;
+}
+
+std::string cause_between(const std::vector<LiveBlock>& a, const std::vector<LiveBlock>& b) {
+  return cause_of(compare(device_of("a:0", a), device_of("b:0", b)), "activation");
+}
+
+TEST(Causes, ABlockBesideTheResultIsSaved) {
+  const LiveBlock result = block_of("max_pool2d", 4000, 3), mask = block_of("max_pool2d", 8000, 3);
+  EXPECT_EQ(cause_between({result}, {result, mask}), "saved by max_pool2d");
+  EXPECT_EQ(cause_between({result, mask}, {result}), "saved by max_pool2d");
+}
+
+TEST(Causes, AResultLivesLonger) {
+  const LiveBlock kept = block_of("exp", 400, 1), longer = block_of("relu", 4000, 2);
+  EXPECT_EQ(cause_between({kept}, {kept, longer}), "result of relu lives longer on b:0");
+  EXPECT_EQ(cause_between({kept, longer}, {kept}), "result of relu lives longer on a:0");
+}
+
+TEST(Causes, AreTheThreeLargest) {
+  const std::vector<LiveBlock> few{block_of("exp", 1024, 1)};
+  const std::vector<LiveBlock> more{block_of("exp", 2048, 1),       block_of("relu", 8192, 2),
+                                    block_of("relu", 4096, 2),      block_of("tanh", 3072, 3),
+                                    block_of("max_pool2d", 512, 4), block_of("", 4096, -1)};
+  EXPECT_EQ(cause_between(few, more),
+            "saved by relu +12 KiB, blocks from before the profile +4 KiB, "
+            "result of tanh lives longer on b:0 +3 KiB");
+  EXPECT_EQ(cause_between({block_of("relu", 4096, 2)}, {block_of("exp", 1024, 1)}),
+            "result of relu lives longer on a:0 -4 KiB, result of exp lives longer on b:0 +1 KiB");
+  EXPECT_EQ(cause_between({}, {block_of("relu", 8192, 2), block_of("exp", 800, 3)}),
+            "result of relu lives longer on b:0");  // below a tenth of it
+}
+
+TEST(Causes, OfTheAllocatorAreShares) {
+  DeviceProfile a = device_of("a:0", {}), b = a;
+  MemoryStats &x = a.memory.after, &y = b.memory.after;
+  x.in_use = y.in_use = 1000;
+  x.given = 1100;
+  y.given = 1500;
+  x.reserved = 2000;
+  y.reserved = 4000;
+  x.cached = y.cached = 500;
+  ProfileDifference d = compare(a, b);
+  EXPECT_EQ(cause_of(d, "rounding"), "10 % of what is in use against 50 %");
+  EXPECT_EQ(cause_of(d, "cache"), "");  // as many bytes
+  y.cached = 2500;
+  EXPECT_EQ(cause_of(compare(a, b), "cache"), "25 % of what is reserved against 62.5 %");
+  x = y = MemoryStats{};
+  d = compare(a, b);
+  EXPECT_EQ(cause_of(d, "rounding"), "no such row");
+  EXPECT_EQ(cause_of(d, "cache"), "no such row");
+}
+
 TEST(Budgets, AreRead) {
   const TemporaryFolder folder;
   write_text(folder.file("b.json"), R"({"mlp": {"peak_bytes": 100, "step_ratio": 1.5}})");

@@ -1,6 +1,6 @@
 // Differences of two profiles. A category differs because some blocks that lived at one peak have
-// no equal at the other; the op that made most of them, and what its rows say on both sides, give
-// the cause.
+// no equal at the other; the ops that made most of them, and what their rows say on both sides,
+// give the causes.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -56,6 +56,7 @@ struct Extra {  // one op's unmatched blocks
   int64_t bytes_a = 0, bytes_b = 0, count_a = 0, count_b = 0;
   int64_t most = 0, born = -1;  // of its largest block
   int64_t difference() const { return bytes_b - bytes_a; }
+  int64_t size() const { return std::abs(difference()); }
 };
 
 bool has_twin(const MemoryProfile& m, const std::string& op, int64_t born, int64_t bytes) {
@@ -64,7 +65,8 @@ bool has_twin(const MemoryProfile& m, const std::string& op, int64_t born, int64
   });
 }
 
-std::string cause_of(const DeviceProfile& a, const DeviceProfile& b, Category category) {
+std::map<std::string, Extra> extras(const DeviceProfile& a, const DeviceProfile& b,
+                                    Category category) {
   std::map<std::string, Extra> by_op;
   for (const LiveBlock& block : unmatched(a.memory, b.memory, category)) {
     Extra& e = by_op[block.op];
@@ -78,11 +80,11 @@ std::string cause_of(const DeviceProfile& a, const DeviceProfile& b, Category ca
     ++e.count_b;
     if (block.bytes > e.most) e.most = block.bytes, e.born = block.born;
   }
-  const auto largest = std::max_element(by_op.begin(), by_op.end(), [](auto& x, auto& y) {
-    return std::abs(x.second.difference()) < std::abs(y.second.difference());
-  });
-  if (largest == by_op.end()) return "";
-  const auto& [op, extra] = *largest;
+  return by_op;
+}
+
+std::string cause_of(const DeviceProfile& a, const DeviceProfile& b, Category category,
+                     const std::string& op, const Extra& extra) {
   if (op.empty()) return "blocks from before the profile";
   if (category == Category::workspace) return "workspace of " + op;
   if (extra.count_a == extra.count_b) {
@@ -99,6 +101,28 @@ std::string cause_of(const DeviceProfile& a, const DeviceProfile& b, Category ca
   if (there.calls == 0) return op + " runs on " + more.device + " only";
   if (has_twin(more.memory, op, extra.born, extra.most)) return "saved by " + op;
   return "result of " + op + " lives longer on " + more.device;
+}
+
+// Of the ops with the largest differences: three at most, none below a tenth of the largest; with
+// their bytes where there are several.
+std::string causes_of(const DeviceProfile& a, const DeviceProfile& b, Category category) {
+  using report::signed_text, report::Unit;
+  const std::map<std::string, Extra> by_op = extras(a, b, category);
+  std::vector<std::pair<std::string, Extra>> ops(by_op.begin(), by_op.end());
+  std::stable_sort(ops.begin(), ops.end(),
+                   [](auto& x, auto& y) { return x.second.size() > y.second.size(); });
+  constexpr size_t kMost = 3;
+  size_t count = 0;
+  while (count < std::min(ops.size(), kMost) &&
+         ops[count].second.size() * 10 >= ops[0].second.size())
+    ++count;
+  std::string out;
+  for (size_t i = 0; i < count; ++i) {
+    const auto& [op, extra] = ops[i];
+    out += (i ? ", " : "") + cause_of(a, b, category, op, extra);
+    if (count > 1) out += " " + signed_text(static_cast<double>(extra.difference()), Unit::bytes);
+  }
+  return out;
 }
 
 std::string share_of(int64_t part, int64_t whole) {
@@ -164,7 +188,7 @@ ProfileDifference compare(const DeviceProfile& a, const DeviceProfile& b) {
     if (of_a == 0 && of_b == 0) continue;
     const auto category = static_cast<Category>(i);
     out.memory.push_back(
-        {name_of(category), of_a, of_b, of_a == of_b ? "" : cause_of(a, b, category)});
+        {name_of(category), of_a, of_b, of_a == of_b ? "" : causes_of(a, b, category)});
   }
   add_allocator(a, b, out);
   add_ops(a, b, out);

@@ -86,7 +86,8 @@ std::string overhead_section(const std::vector<Profile>& profiles) {
     line += text(number(p.events), Unit::count) + " events in " + text(p.seconds, Unit::seconds) +
             ", " + text(p.events_per_step, Unit::count) + " in a step at " +
             text(p.ns_per_event, Unit::count) +
-            " ns each: " + text(p.overhead_share(), Unit::share) + " of a step. ";
+            " ns each: " + text(p.overhead_share(), Unit::share) +
+            " of a step. Without a profiler: " + text(p.ns_without, Unit::count) + " ns. ";
     body += paragraph(line + (p.lost_events
                                   ? text(number(p.lost_events), Unit::count) + " events were lost."
                                   : "No event was lost."));

@@ -55,7 +55,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryProfile, timeline, peak_bytes, peak_op,
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceProfile, device, ops, memory, copies, copy_bytes,
                                    copy_seconds, roofline)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Profile, devices, step_seconds, seconds, events, lost_events,
-                                   events_per_step, ns_per_event, outside_bytes, settings)
+                                   events_per_step, ns_per_event, ns_without, outside_bytes,
+                                   settings)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ProfileDifference::Memory, category, a, b, cause)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ProfileDifference::Op, op, phase, calls_a, calls_b, seconds_a,
                                    seconds_b, bytes_a, bytes_b)

@@ -1,10 +1,12 @@
-// Delivery of events to observers, and the ambient attributes of a thread. Subscribing and
-// delivering share a reader-writer lock, so that a subscription that has ended is never called
-// again.
+// Delivery of events to observers, and the ambient attributes of a thread. One lock, held for some
+// nanoseconds, is all that an event takes: under it subscriptions begin and end, so that one that
+// has ended is never called again, and observers need none of their own.
 #include "core/runtime/events.h"
 
 #include <algorithm>
+#include <chrono>
 #include <set>
+#include <thread>
 #include <unordered_map>
 
 #include "core/runtime/fork.h"
@@ -18,8 +20,30 @@ std::atomic<uint32_t> hooks{0};
 
 namespace {
 
+// One atomic exchange where std::mutex takes two. Whoever finds it taken for longer (a log writes
+// to its file) sleeps.
+class Turn {
+ public:
+  void lock() noexcept {
+    if (TT_UNLIKELY(taken_.exchange(true, std::memory_order_acquire))) wait();
+  }
+  void unlock() noexcept { taken_.store(false, std::memory_order_release); }
+
+ private:
+  TT_COLD void wait() noexcept {
+    constexpr int kLooks = 10000;  // some microseconds
+    int looks = 0;
+    do {
+      while (taken_.load(std::memory_order_relaxed))
+        if (++looks > kLooks) std::this_thread::sleep_for(std::chrono::microseconds(20));
+    } while (taken_.exchange(true, std::memory_order_acquire));
+  }
+
+  std::atomic<bool> taken_{false};
+};
+
 struct Observers {
-  ForkSafeMutex<std::shared_mutex> mutex{AtFork::wait_observers};
+  ForkSafeMutex<Turn> turn{AtFork::wait_observers};
   std::vector<Observer*> list;
 };
 Observers& observers() {
@@ -27,6 +51,7 @@ Observers& observers() {
   return *o;
 }
 
+constexpr uint64_t kIdsAtOnce = 1024;  // that a thread takes
 std::atomic<uint64_t> g_event_id{0};
 std::atomic<uint32_t> g_thread_number{0};
 
@@ -68,14 +93,19 @@ const char* name_of(Category c) {
   return kNames[static_cast<int>(c)];
 }
 
-uint64_t next_event_id() noexcept { return g_event_id.fetch_add(1, std::memory_order_relaxed) + 1; }
+uint64_t next_event_id() noexcept {
+  uint64_t& last = thread_state().event_id;
+  if (last % kIdsAtOnce == 0) last = g_event_id.fetch_add(kIdsAtOnce, std::memory_order_relaxed);
+  return ++last;
+}
 
 // While the lock is held no other event is delivered, and no fork happens.
 Subscription::Subscription(Observer& observer, LiveBlocks live) : observer_(&observer) {
+  calibrate_host_clock();
   std::vector<DeviceState*> devices;
   if (live == LiveBlocks::announce) devices = opened_devices();
   Observers& o = observers();
-  std::unique_lock lock(o.mutex);
+  const std::lock_guard lock(o.turn);
   o.list.push_back(observer_);
   for (DeviceState* d : devices) announce_blocks(d, observer);
   detail::hooks.fetch_or(detail::kObserved, std::memory_order_relaxed);
@@ -83,12 +113,14 @@ Subscription::Subscription(Observer& observer, LiveBlocks live) : observer_(&obs
 
 Subscription::~Subscription() {
   Observers& o = observers();
-  std::unique_lock lock(o.mutex);
+  const std::lock_guard lock(o.turn);
   o.list.erase(std::find(o.list.begin(), o.list.end(), observer_));
   if (o.list.empty()) detail::hooks.fetch_and(~detail::kObserved, std::memory_order_relaxed);
 }
 
-void emit(Event e) noexcept {
+void emit(Event e) noexcept { deliver(e); }
+
+void deliver(Event& e) noexcept {
   ThreadState& t = thread_state();
   if (!t.thread_number)
     t.thread_number = g_thread_number.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -100,11 +132,11 @@ void emit(Event e) noexcept {
   if (e.category == Category::unknown)
     e.category = e.phase == Phase::backward ? Category::gradient : Category::activation;
   if (e.kind != EventKind::op && e.kind != EventKind::timing) e.op = t.op_id;
-  if (e.kind == EventKind::op) e.forward_op = current_node_event();
+  if (e.kind == EventKind::op && t.current) e.forward_op = current_node_event();
   e.module = t.module ? t.module : "";
-  if (!e.start_ns && e.kind != EventKind::timing) e.start_ns = e.end_ns = now_ns();
+  if (!e.start_ns && e.kind != EventKind::timing) e.start_ns = e.end_ns = host_clock_ns();
   Observers& o = observers();
-  std::shared_lock lock(o.mutex);
+  const std::lock_guard lock(o.turn);
   for (Observer* observer : o.list) observer->on_event(e);
 }
 
@@ -157,7 +189,7 @@ void emit_copy(DeviceState* d, size_t bytes, int64_t start_ns) noexcept {
   e.device = d->name.c_str();
   e.bytes = static_cast<int64_t>(bytes);
   e.start_ns = start_ns;
-  e.end_ns = now_ns();
+  e.end_ns = host_clock_ns();
   emit(e);
 }
 

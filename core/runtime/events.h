@@ -1,19 +1,14 @@
-// Inside of the event system: ids, clock, device timings that arrive late, and the name of the
-// running node.
+// Inside of the event system: ids, device timings that arrive late, and the name of the running
+// node.
 #pragma once
-
-#include <chrono>
 
 #include "core/runtime/device_state.h"
 
 namespace tinytorch {
 
-inline int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 uint64_t next_event_id() noexcept;
+void deliver(Event& e) noexcept;                                // emit() in place
+void calibrate_host_clock();                                    // once, before the first event
 const char* interned(const std::string& name);                  // lives as long as the program
 const char* device_label(const Allocator* allocator) noexcept;  // "cpu:0"
 

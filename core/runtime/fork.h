@@ -4,7 +4,6 @@
 
 #include <mutex>
 #include <new>
-#include <shared_mutex>
 
 namespace tinytorch {
 
@@ -44,21 +43,8 @@ class ForkSafeMutex final : public ForkSafe, public M {
   explicit ForkSafeMutex(AtFork what = AtFork::wait_leaf) : ForkSafe(what) {}
 
  private:
-  static constexpr bool kShared = requires(M & m) { m.lock_shared(); };
-  void wait() override {
-    if constexpr (kShared) {
-      M::lock_shared();  // a fork disturbs readers only
-    } else {
-      M::lock();
-    }
-  }
-  void release() override {
-    if constexpr (kShared) {
-      M::unlock_shared();
-    } else {
-      M::unlock();
-    }
-  }
+  void wait() override { M::lock(); }
+  void release() override { M::unlock(); }
   void renew() override { new (static_cast<M*>(this)) M; }
 };
 

@@ -62,18 +62,18 @@ LaunchEvent::LaunchEvent(const char* op, DeviceState* d, Stream* s, KernelCost c
   timed_ = !d->synchronous;
   if (timed_) begin_ = s->mark();
   thread_state().op_id = event_.id;
-  event_.start_ns = now_ns();
+  event_.start_ns = host_clock_ns();
 }
 
 LaunchEvent::~LaunchEvent() {
-  event_.end_ns = now_ns();
+  event_.end_ns = host_clock_ns();
   if (timed_) {
     try {
       keep_timing(device_, stream_, event_, begin_, stream_->mark());
     } catch (const std::exception&) {  // no marker to be had: this op keeps its host time only
     }
   }
-  emit(event_);
+  deliver(event_);
 }
 
 namespace {

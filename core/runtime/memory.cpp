@@ -54,18 +54,19 @@ static Event block_event(EventKind kind, const Block& block, Stream& stream) noe
 }
 
 Block Allocator::allocate_observed(size_t bytes, Stream& stream) {
-  const int64_t start = now_ns();
+  const int64_t start = host_clock_ns();
   const Block block = allocate_block(bytes, stream);
-  const int64_t end = now_ns();
+  const int64_t end = host_clock_ns();
   Event e = block_event(EventKind::alloc, block, stream);
   e.start_ns = start;
   e.end_ns = end;
-  emit(e);
+  deliver(e);
   return block;
 }
 
 void Allocator::emit_free(const Block& block, Stream& stream) noexcept {
-  emit(block_event(EventKind::free, block, stream));
+  Event e = block_event(EventKind::free, block, stream);
+  deliver(e);
 }
 
 MemoryStats memory_stats(const Device& device) { return device.state()->allocator->stats(); }

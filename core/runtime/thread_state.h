@@ -44,12 +44,15 @@ struct ThreadState {
   bool no_grad, inference, no_fused, anomaly, destroying;
   bool sizing;  // kernels ask for their workspace and do no work
   uint8_t category, phase;
-  uint32_t thread_number;      // 0: none given yet
-  uint64_t seq;                // Lamport clock of autograd nodes
-  Node* current;               // the node whose formula runs
-  Node* doomed;                // nodes that wait for destruction
-  const char* module;          // interned path
-  uint64_t op_id;              // event id of the last launch while observed
+  uint32_t thread_number;  // 0: none given yet
+  uint64_t seq;            // Lamport clock of autograd nodes
+  Node* current;           // the node whose formula runs
+  Node* doomed;            // nodes that wait for destruction
+  const char* module;      // interned path
+  uint64_t op_id;          // event id of the last launch while observed
+  uint64_t event_id;       // the last one given to this thread
+  uint64_t clock_ticks;    // of the time stamp counter when the steady clock said clock_ns
+  int64_t clock_ns;
   DeviceState* device;         // default device of the thread; null: of the process
   DeviceState* stream_device;  // the device whose current stream is `stream`
   Stream* stream;

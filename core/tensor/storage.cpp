@@ -44,7 +44,7 @@ void announce(DeviceState* d, Observer& to) {
     e.pointer = s->block.data;
     e.bytes = static_cast<int64_t>(s->block.bytes);
     e.module = "";
-    e.start_ns = e.end_ns = now_ns();
+    e.start_ns = e.end_ns = host_clock_ns();
     to.on_event(e);
   }
 }

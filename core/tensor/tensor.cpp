@@ -183,7 +183,7 @@ void copy_bytes(const Tensor& dst, const Tensor& src) {
   const auto bytes = static_cast<size_t>(bytes_of(to));
   if (bytes == 0) return;
   DeviceState *d = device_of(dst), *s = device_of(src);
-  const int64_t start = observed() ? now_ns() : 0;
+  const int64_t start = observed() ? host_clock_ns() : 0;
   if (d == s) {
     current_stream(d)->copy(to.data, from.data, bytes, CopyKind::device_to_device);
   } else if (s->host_memory && s->synchronous) {
@@ -203,7 +203,7 @@ void copy_bytes(const Tensor& dst, const Tensor& src) {
 void copy_to_host(const View& v, DeviceState* d, void* host) {
   not_in_capture("copy to the host", kNoReading);
   const auto bytes = static_cast<size_t>(bytes_of(v));
-  const int64_t start = observed() ? now_ns() : 0;
+  const int64_t start = observed() ? host_clock_ns() : 0;
   if (d->host_memory && d->synchronous) {
     if (bytes) std::memcpy(host, v.data, bytes);
   } else {
@@ -221,7 +221,7 @@ void copy_from_host(const View& v, DeviceState* d, const void* host) {
                  "before, and copy_ new values into it between replays");
   const auto bytes = static_cast<size_t>(bytes_of(v));
   if (!bytes) return;
-  const int64_t start = observed() ? now_ns() : 0;
+  const int64_t start = observed() ? host_clock_ns() : 0;
   if (d->host_memory && d->synchronous) {
     std::memcpy(v.data, host, bytes);
   } else {

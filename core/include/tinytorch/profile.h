@@ -113,7 +113,9 @@ struct TT_API Profile {
   double seconds = 0;                   // of the whole profile
   int64_t events = 0, lost_events = 0;  // lost: no memory and no file to keep them in
   double events_per_step = 0;
-  double ns_per_event = 0;    // that the profiler itself costs, measured in this process
+  // What profiling costs in this process: an event, and without a profiler the look whether there
+  // is one, which each op and each block takes.
+  double ns_per_event = 0, ns_without = 0;
   int64_t outside_bytes = 0;  // resident at the end and not reserved by a device in host memory:
                               // program, libraries, and what they take behind our back
   std::map<std::string, std::string> settings;  // threads, precision, ...; add your own

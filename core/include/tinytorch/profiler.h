@@ -31,16 +31,16 @@ TT_API const char* name_of(Phase);
 TT_API const char* name_of(Category);
 
 struct Event {
-  uint64_t id = 0;  // counts from 1 in a process
+  uint64_t id = 0;  // from 1, of this event only; grows on a thread
   EventKind kind = EventKind::mark;
   Phase phase = Phase::forward;
   Category category = Category::unknown;
+  uint32_t thread = 0;      // small number of the thread
   const char* name = "";    // op, or what a mark says; lives as long as the program
   const char* device = "";  // "cpu:0"; lives as long as the program
-  uint32_t thread = 0;      // small number of the thread
   int64_t start_ns = 0,
-          end_ns = 0;  // steady clock of the host; of a timing event: 0 and the device time; of
-                       // alloc: the time in the allocator
+          end_ns = 0;  // of host_clock_ns(); of a timing event: 0 and the device time; of alloc:
+                       // the time in the allocator
   const void* pointer = nullptr;  // alloc, free, retag: the block
   int64_t bytes = 0;              // alloc, free, retag: asked for; op, copy: read and written
   double flops = 0;
@@ -49,8 +49,8 @@ struct Event {
   const char* module = "";  // interned path such as "net.2"
 };
 
-// on_event is called on the thread where the event happens, possibly on several at once; it must
-// neither throw nor call the library nor fork; a Subscription ends outside of it.
+// on_event is called on the thread where the event happens, never on two at once; it must neither
+// throw nor call the library nor fork; a Subscription ends outside of it.
 class TT_API Observer {
  public:
   virtual ~Observer();
@@ -81,6 +81,9 @@ inline constexpr uint32_t kObserved = 1, kAnomaly = 2;
 TT_INLINE bool observed() {
   return detail::hooks.load(std::memory_order_relaxed) & detail::kObserved;
 }
+
+// The clock of events: std::chrono::steady_clock, at most some microseconds behind it.
+TT_API int64_t host_clock_ns() noexcept;
 
 // Fills id, thread, time (if 0), op, and the ambient attributes, and delivers. For backends:
 // raw_alloc, raw_free, copy.
@@ -128,7 +131,7 @@ class TT_API ModuleScope {
 TT_API const char* module_path() noexcept;
 
 // Keeps all events, beyond a bound in a temporary file; the child of a fork uses memory only.
-// profile.h makes tables and traces of them.
+// profile.h makes tables and traces of them. It may be read while events come.
 class TT_API EventLog final : public Observer {
  public:
   explicit EventLog(size_t most_bytes = size_t{64} << 20);  // in memory
