@@ -28,7 +28,7 @@ inline View view_of(void* data, std::vector<int64_t> shape, Dtype dtype = Dtype:
   }
   return view;
 }
-inline View view_of(const Block& block) {
+inline View view_of(const MemoryBlock& block) {
   return view_of(block.data, {static_cast<int64_t>(block.bytes / 4)});
 }
 
@@ -39,10 +39,12 @@ class OnBackend : public ::testing::Test {
   static Stream& stream(int device = 0) { return backend().stream(device); }
   static std::unique_ptr<Stream> another(int device = 0) { return backend().create_stream(device); }
 
-  static Block floats(Stream& s, int64_t n = kLength) {
+  static MemoryBlock floats(Stream& s, int64_t n = kLength) {
     return s.context().allocator->allocate(4 * static_cast<size_t>(n), s);
   }
-  static void release(const Block& block, Stream& s) { s.context().allocator->free(block, s); }
+  static void release(const MemoryBlock& block, Stream& s) {
+    s.context().allocator->free(block, s);
+  }
 
   // Launches as core does: the context and the views are gone when the kernel runs.
   template <class Row, class... Args>
@@ -55,11 +57,11 @@ class OnBackend : public ::testing::Test {
   static void fill(Stream& s, const View& out, float value) {
     launch(s, "fill", &KernelTable::fill, out, ScalarValue{value, 0});
   }
-  static void fill(Stream& s, const Block& out, float value) { fill(s, view_of(out), value); }
-  static void add(Stream& s, const Block& out, const Block& a, const Block& b) {
+  static void fill(Stream& s, const MemoryBlock& out, float value) { fill(s, view_of(out), value); }
+  static void add(Stream& s, const MemoryBlock& out, const MemoryBlock& a, const MemoryBlock& b) {
     launch(s, "add", &KernelTable::binary, BinaryOp::add, view_of(out), view_of(a), view_of(b));
   }
-  static Floats read(Stream& s, const Block& from) {
+  static Floats read(Stream& s, const MemoryBlock& from) {
     Floats host(from.bytes / 4);
     s.copy(host.data(), from.data, from.bytes, CopyKind::device_to_host);
     return host;

@@ -24,8 +24,8 @@ namespace {
 
 Allocator& allocator() { return CachingAllocator::host(); }
 Stream& stream() { return *test_context().stream; }
-Block take(size_t bytes) { return allocator().allocate(bytes, stream()); }
-void give(Block block) { allocator().free(block, stream()); }
+MemoryBlock take(size_t bytes) { return allocator().allocate(bytes, stream()); }
+void give(MemoryBlock block) { allocator().free(block, stream()); }
 MemoryStats stats() { return allocator().stats(); }
 
 #define NEEDS_CACHES() \
@@ -45,7 +45,7 @@ TEST(SizeClasses, WasteIsAtMostAnEighth) {
 }
 
 TEST(CachingAllocator, BlocksAreAlignedAndApart) {
-  std::vector<Block> blocks;
+  std::vector<MemoryBlock> blocks;
   std::mt19937 generator(3);
   for (size_t bytes : {0, 1, 64, 65, 1000, 1024, 1025, 5000, 100000, 3 << 20}) {
     for (int i = 0; i < 40; ++i) blocks.push_back(take(bytes));
@@ -61,13 +61,13 @@ TEST(CachingAllocator, BlocksAreAlignedAndApart) {
     for (size_t k = 0; k < std::min<size_t>(blocks[i].bytes, 4096); ++k)
       ASSERT_EQ(bytes[k], i % 251);
   }
-  for (const Block& b : blocks) give(b);
+  for (const MemoryBlock& b : blocks) give(b);
 }
 
 TEST(CachingAllocator, CountsRequestedBytes) {
   const MemoryStats before = stats();
   allocator().reset_peak();
-  const Block a = take(100), b = take(5000);
+  const MemoryBlock a = take(100), b = take(5000);
   MemoryStats s = stats();
   EXPECT_EQ(s.in_use, before.in_use + 5100);
   EXPECT_EQ(s.peak, before.in_use + 5100);
@@ -76,7 +76,7 @@ TEST(CachingAllocator, CountsRequestedBytes) {
   EXPECT_GE(s.reserved, s.given);
   EXPECT_EQ(s.cached, s.reserved - s.given);
   give(b);
-  const Block c = take(200);
+  const MemoryBlock c = take(200);
   s = stats();
   EXPECT_EQ(s.in_use, before.in_use + 300);
   EXPECT_EQ(s.peak, before.in_use + 5100) << "the peak of one thread is exact";
@@ -93,11 +93,11 @@ TEST(CachingAllocator, CountsRequestedBytes) {
 TEST(CachingAllocator, SteadyStepTakesNothingFromTheSystem) {
   NEEDS_CACHES();
   const auto step = [] {
-    std::vector<Block> blocks;
+    std::vector<MemoryBlock> blocks;
     for (size_t bytes : {64, 4, 700, 2000, 40000, 1 << 20, 5 << 20, 40000, 16, 300000}) {
       for (int i = 0; i < 30; ++i) blocks.push_back(take(bytes));
     }
-    for (const Block& b : blocks) give(b);
+    for (const MemoryBlock& b : blocks) give(b);
   };
   step();
   const MemoryStats before = stats();
@@ -110,10 +110,10 @@ TEST(CachingAllocator, SteadyStepTakesNothingFromTheSystem) {
 
 TEST(CachingAllocator, TrimGivesBack) {
   NEEDS_CACHES();
-  std::vector<Block> blocks;
+  std::vector<MemoryBlock> blocks;
   for (int i = 0; i < 500; ++i) blocks.push_back(take(static_cast<size_t>(i * 37 % 1025)));
   for (int i = 0; i < 8; ++i) blocks.push_back(take(1 << 20));
-  for (const Block& b : blocks) give(b);
+  for (const MemoryBlock& b : blocks) give(b);
   allocator().trim(6 << 20);
   EXPECT_LE(stats().cached, 6 << 20);
   EXPECT_GT(stats().cached, 4 << 20) << "more was given back than asked";
@@ -123,7 +123,7 @@ TEST(CachingAllocator, TrimGivesBack) {
   if (s.in_use == 0) {
     EXPECT_EQ(s.reserved, 0);
   }
-  const Block again = take(64);  // and it still works
+  const MemoryBlock again = take(64);  // and it still works
   std::memset(again.data, 1, 64);
   give(again);
 }
@@ -139,7 +139,7 @@ TEST(CachingAllocator, CacheIsBounded) {
 
 TEST(CachingAllocator, LimitThrowsAndTheProgramGoesOn) {
   allocator().trim(0);
-  const Block kept = take(10000);
+  const MemoryBlock kept = take(10000);
   const MemoryStats before = stats();
   allocator().set_limit(static_cast<size_t>(before.reserved) + (4 << 20));
   std::string message;
@@ -174,13 +174,13 @@ TEST(CachingAllocator, ProducerAndConsumer) {
   const MemoryStats before = stats();
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<Block> queue;
+  std::deque<MemoryBlock> queue;
   constexpr int kBlocks = 100000;
   std::thread consumer([&] {
     for (int i = 0; i < kBlocks; ++i) {
       std::unique_lock lock(mutex);
       changed.wait(lock, [&] { return !queue.empty(); });
-      const Block b = queue.front();
+      const MemoryBlock b = queue.front();
       queue.pop_front();
       lock.unlock();
       changed.notify_all();
@@ -188,7 +188,7 @@ TEST(CachingAllocator, ProducerAndConsumer) {
     }
   });
   for (int i = 0; i < kBlocks; ++i) {
-    const Block b = take(static_cast<size_t>(i * 131 % 1500));
+    const MemoryBlock b = take(static_cast<size_t>(i * 131 % 1500));
     std::unique_lock lock(mutex);
     changed.wait(lock, [&] { return queue.size() < 100; });
     queue.push_back(b);
@@ -208,9 +208,9 @@ TEST(CachingAllocator, ManyShortThreads) {
   const MemoryStats before = stats();
   for (int i = 0; i < 300; ++i) {
     std::thread([] {
-      std::vector<Block> blocks;
+      std::vector<MemoryBlock> blocks;
       for (size_t k = 0; k < 200; ++k) blocks.push_back(take(k * 7));
-      for (const Block& b : blocks) give(b);
+      for (const MemoryBlock& b : blocks) give(b);
     }).join();
   }
   const MemoryStats after = stats();
@@ -223,11 +223,11 @@ TEST(CachingAllocator, ManyShortThreads) {
 TEST(CachingAllocator, WorksAfterTheThreadsCacheIsGone) {
   const MemoryStats before = stats();
   struct Late {
-    std::vector<Block> blocks;
+    std::vector<MemoryBlock> blocks;
     ~Late() {
-      for (const Block& b : blocks) give(b);
+      for (const MemoryBlock& b : blocks) give(b);
       for (size_t k = 0; k < 100; ++k) {
-        const Block b = take(k * 30);
+        const MemoryBlock b = take(k * 30);
         std::memset(b.data, 1, b.bytes);
         give(b);
       }
@@ -242,7 +242,7 @@ TEST(CachingAllocator, WorksAfterTheThreadsCacheIsGone) {
 }
 
 TEST(CachingAllocator, WorksInAForkedChild) {
-  const Block mine = take(128);
+  const MemoryBlock mine = take(128);
   bool stop = false;
   std::mutex mutex;
   std::thread busy([&] {  // often holds the allocator's lock

@@ -21,18 +21,18 @@ TEST_F(Late, SaysWhatItIs) {
 // What is recorded does not run; a block that was freed meanwhile is the graph's until it goes.
 TEST_F(Late, RecordsAndReplays) {
   const auto recorder = another();
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   fill(stream(), a, 1);
   stream().synchronize();
   ASSERT_TRUE(recorder->begin_capture());
-  const Block temporary = floats(*recorder);
+  const MemoryBlock temporary = floats(*recorder);
   add(*recorder, temporary, a, a);
   add(*recorder, a, temporary, a);
   allocator().free(temporary, *recorder);
   std::unique_ptr<RecordedGraph> graph = recorder->end_capture();
   EXPECT_TRUE(all_equal(read(stream(), a), 1));
   for (int i = 0; i < 2; ++i) graph->replay(stream());
-  const Block other = floats(*recorder);
+  const MemoryBlock other = floats(*recorder);
   fill(*recorder, other, 5);
   EXPECT_TRUE(all_equal(read(stream(), a), 9));
   graph->replay(stream());
@@ -43,7 +43,7 @@ TEST_F(Late, RecordsAndReplays) {
 }
 
 TEST_F(Late, NothingRunsBeforeItIsAskedFor) {
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   control_->reset_counters();
   for (int i = 0; i < 10; ++i) fill(stream(), a, 1);
   EXPECT_EQ(control_->counters().items_run, 0u);
@@ -56,7 +56,7 @@ TEST_F(Late, OrderInsideAStreamHolds) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
     const auto noise = another();
-    const Block a = floats(stream()), b = floats(*noise);
+    const MemoryBlock a = floats(stream()), b = floats(*noise);
     fill(stream(), a, 1);
     for (int i = 0; i < 5; ++i) {
       fill(*noise, b, 7);
@@ -69,8 +69,8 @@ TEST_F(Late, OrderInsideAStreamHolds) {
 }
 
 // b = 2 a on another stream; with or without waiting for a.
-bool product_is_right(Stream& producer, Stream& consumer, bool wait, const Block& a,
-                      const Block& b) {
+bool product_is_right(Stream& producer, Stream& consumer, bool wait, const MemoryBlock& a,
+                      const MemoryBlock& b) {
   KernelContext context = producer.context();
   const View va = view_of(a.data, {kLength}), vb = view_of(b.data, {kLength});
   const KernelTable& rows = late_backend().kernels();
@@ -93,7 +93,7 @@ TEST_F(Late, MarkersOrderTwoStreamsAndAMissingWaitShows) {
     for (bool wait : {true, false}) {
       control_->set_seed(static_cast<uint64_t>(seed));
       const auto producer = another(), consumer = another();
-      const Block a = floats(*producer), b = floats(*consumer);
+      const MemoryBlock a = floats(*producer), b = floats(*consumer);
       const bool right = product_is_right(*producer, *consumer, wait, a, b);
       if (wait)
         EXPECT_TRUE(right) << "seed " << seed;
@@ -113,7 +113,7 @@ TEST_F(Late, WaitsChainOverManyStreams) {
     control_->set_seed(static_cast<uint64_t>(seed));
     std::vector<std::unique_ptr<Stream>> streams;
     for (int i = 0; i < 8; ++i) streams.push_back(another());
-    const Block a = floats(*streams[0]);
+    const MemoryBlock a = floats(*streams[0]);
     fill(*streams[0], a, 1);
     for (size_t i = 1; i < streams.size(); ++i) {
       streams[i]->wait(streams[i - 1]->mark());
@@ -125,7 +125,7 @@ TEST_F(Late, WaitsChainOverManyStreams) {
 }
 
 TEST_F(Late, QueryLetsTimePassAndMarkersAreTimed) {
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   const Marker before = stream().mark();
   for (int i = 0; i < 20; ++i) fill(stream(), a, 1);
   const Marker after = stream().mark();
@@ -140,7 +140,7 @@ TEST_F(Late, QueryLetsTimePassAndMarkersAreTimed) {
 
 TEST_F(Late, MarkersOfClosedStreamsArePassedAndForgedOnesRefused) {
   auto other = another();
-  const Block a = floats(*other);
+  const MemoryBlock a = floats(*other);
   fill(*other, a, 5);
   const Marker done = other->mark();
   other.reset();
@@ -153,7 +153,7 @@ TEST_F(Late, MarkersOfClosedStreamsArePassedAndForgedOnesRefused) {
 }
 
 TEST_F(Late, QueuesAreBounded) {
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   control_->reset_counters();
   for (int i = 0; i < 10000; ++i) fill(stream(), a, static_cast<float>(i));
   EXPECT_GT(control_->counters().items_run, 0u);
@@ -169,7 +169,7 @@ TEST_F(Late, ThreadsHaveStreamsOfTheirOwn) {
     threads.emplace_back([&right, t] {
       const auto mine = another();
       for (int i = 0; i < 50; ++i) {
-        const Block a = floats(*mine), b = floats(*mine);
+        const MemoryBlock a = floats(*mine), b = floats(*mine);
         fill(*mine, a, static_cast<float>(i));
         fill(*mine, b, static_cast<float>(t));
         add(*mine, a, a, b);
@@ -185,7 +185,7 @@ TEST_F(Late, ThreadsHaveStreamsOfTheirOwn) {
 // ---- what a launch and a copy take with them
 
 TEST_F(Late, CopiesFromTheHostTakeTheBytesAtTheCall) {
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   Floats host(kLength, 4);
   give(stream(), a, host.data());
   host.assign(kLength, 5);
@@ -194,8 +194,8 @@ TEST_F(Late, CopiesFromTheHostTakeTheBytesAtTheCall) {
 }
 
 TEST_F(Late, ArgumentsMayDieAfterTheCall) {
-  const Block x = floats(stream(), 3), w = floats(stream(), 1), b = floats(stream(), 1);
-  const Block out = floats(stream(), 3);
+  const MemoryBlock x = floats(stream(), 3), w = floats(stream(), 1), b = floats(stream(), 1);
+  const MemoryBlock out = floats(stream(), 3);
   const Floats values = {1, 2, 3};
   give(stream(), x, values.data());
   fill(stream(), view_of(w.data, {1}), 10);
@@ -209,13 +209,13 @@ TEST_F(Late, ArgumentsMayDieAfterTheCall) {
     p = {};
   }
   EXPECT_EQ(read(stream(), out), (Floats{15, 25, 35}));
-  for (const Block& block : {x, w, b, out}) allocator().free(block, stream());
+  for (const MemoryBlock& block : {x, w, b, out}) allocator().free(block, stream());
 }
 
 TEST_F(Late, ForeignPointersAreRefusedAtTheLaunch) {
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   Floats host(kLength);
-  const Block mine{host.data(), 4 * kLength};
+  const MemoryBlock mine{host.data(), 4 * kLength};
   EXPECT_THROW(fill(stream(), mine, 1), DeviceError);
   EXPECT_THROW(fill(stream(), view_of(a.data, {kLength + 1}), 1), DeviceError);
   EXPECT_THROW(stream().copy(host.data(), host.data(), 4, CopyKind::host_to_device), DeviceError);
@@ -234,7 +234,7 @@ TEST_F(Late, ForeignPointersAreRefusedAtTheLaunch) {
 
 TEST_F(Late, TheHostCannotReadDeviceMemory) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   stream().synchronize();
   EXPECT_DEATH(
       std::fprintf(stderr, "%f", static_cast<double>(*static_cast<volatile float*>(a.data))), "");
@@ -244,8 +244,8 @@ TEST_F(Late, TheHostCannotReadDeviceMemory) {
 // ---- values
 
 TEST_F(Late, ValueErrorsComeLateWithTheOpOfTheirLaunch) {
-  const Block x = floats(stream(), 4), out = floats(stream(), 2),
-              index = allocator().allocate(16, stream());
+  const MemoryBlock x = floats(stream(), 4), out = floats(stream(), 2),
+                    index = allocator().allocate(16, stream());
   const Floats values = {1, 2, 3, 4};
   const int64_t bad[] = {3, 4};
   give(stream(), x, values.data());
@@ -264,7 +264,7 @@ TEST_F(Late, ValueErrorsComeLateWithTheOpOfTheirLaunch) {
   word = {};
   fill(stream(), view_of(out.data, {2}), 1);
   EXPECT_EQ(read(stream(), out), (Floats{1, 1})) << "the stream stays usable";
-  for (const Block& block : {x, out, index}) allocator().free(block, stream());
+  for (const MemoryBlock& block : {x, out, index}) allocator().free(block, stream());
 }
 
 }  // namespace

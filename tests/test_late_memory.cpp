@@ -12,7 +12,7 @@ namespace tinytorch::late {
 namespace {
 
 TEST_F(Late, FreshAndFreedMemoryIsPoison) {
-  Block a = floats(stream());
+  MemoryBlock a = floats(stream());
   for (float v : read(stream(), a)) EXPECT_TRUE(std::isnan(v));
   fill(stream(), a, 1);
   allocator().free(a, stream());
@@ -23,18 +23,18 @@ TEST_F(Late, FreshAndFreedMemoryIsPoison) {
 
 TEST_F(Late, AStreamReusesItsBlockAtOnceAndOthersOnlyLater) {
   const auto other = another();
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   fill(stream(), a, 1);
   allocator().free(a, stream());
-  const Block elsewhere = floats(*other);
+  const MemoryBlock elsewhere = floats(*other);
   EXPECT_NE(elsewhere.data, a.data) << "its free has not run";
-  const Block again = floats(stream());
+  const MemoryBlock again = floats(stream());
   EXPECT_EQ(again.data, a.data) << "the stream's order suffices";
   fill(stream(), again, 2);
   EXPECT_TRUE(all_equal(read(stream(), again), 2));
   allocator().free(again, stream());
   stream().synchronize();
-  const Block later = floats(*other);
+  const MemoryBlock later = floats(*other);
   EXPECT_EQ(later.data, a.data) << "its free has run";
   allocator().free(elsewhere, *other);
   allocator().free(later, *other);
@@ -46,14 +46,14 @@ bool reads_before_reuse(bool record_use) {
   const auto owner = late_backend().create_stream(0), reader = late_backend().create_stream(0);
   const KernelTable& rows = late_backend().kernels();
   const size_t bytes = 4 * kLength;
-  Block a = memory.allocate(bytes, *owner);
-  const Block copy = memory.allocate(bytes, *reader);
+  MemoryBlock a = memory.allocate(bytes, *owner);
+  const MemoryBlock copy = memory.allocate(bytes, *reader);
   rows.fill(owner->context(), view_of(a.data, {kLength}), {1, 1});
   reader->wait(owner->mark());
   if (record_use) memory.record_use(a, *reader);
   rows.copy(reader->context(), view_of(copy.data, {kLength}), view_of(a.data, {kLength}));
   memory.free(a, *owner);
-  const Block next = memory.allocate(bytes, *owner);
+  const MemoryBlock next = memory.allocate(bytes, *owner);
   rows.fill(owner->context(), view_of(next.data, {kLength}), {2, 2});
   Floats host(kLength);
   reader->copy(host.data(), copy.data, bytes, CopyKind::device_to_host);
@@ -109,7 +109,7 @@ class RandomProgram {
 
  private:
   struct Value {
-    Block block;
+    MemoryBlock block;
     Stream* stream;  // that allocated and wrote it
     Marker made;
     float expected;
@@ -190,7 +190,7 @@ TEST_F(Late, CoreRecordsUsesOnOtherStreams) {
 }
 
 TEST_F(Late, WritingPastABlockIsCounted) {
-  const Block a = floats(stream(), 2), out = floats(stream(), 1);
+  const MemoryBlock a = floats(stream(), 2), out = floats(stream(), 1);
   fill(stream(), view_of(a.data, {2}), 1);
   control_->reset_counters();
   MatmulParams p{};
@@ -206,7 +206,7 @@ TEST_F(Late, WritingPastABlockIsCounted) {
 TEST_F(Late, StatisticsMeanWhatTheyMeanElsewhere) {
   const MemoryStats before = allocator().stats();
   allocator().reset_peak();
-  const Block a = allocator().allocate(1000, stream()), b = allocator().allocate(0, stream());
+  const MemoryBlock a = allocator().allocate(1000, stream()), b = allocator().allocate(0, stream());
   EXPECT_NE(a.data, b.data);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(a.data) % 64, 0u);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(b.data) % 64, 0u);
@@ -219,7 +219,7 @@ TEST_F(Late, StatisticsMeanWhatTheyMeanElsewhere) {
   EXPECT_EQ(now.frees - before.frees, 1);
   EXPECT_EQ(now.reserved, now.given + now.cached);
   allocator().free(b, stream());
-  const Block c = allocator().allocate(990, stream());
+  const MemoryBlock c = allocator().allocate(990, stream());
   EXPECT_EQ(allocator().stats().cache_hits - now.cache_hits, 1);
   allocator().free(c, stream());
   allocator().trim(0);
@@ -232,11 +232,12 @@ TEST_F(Late, ALimitFreesCachesRunsFreesAndThenThrows) {
   const size_t bytes = 1 << 20;
   allocator().set_limit(3 * bytes);
   for (int i = 0; i < 20; ++i) {  // different sizes: only what is given back makes room
-    const Block a = allocator().allocate(bytes + static_cast<size_t>(i) * 40000, stream());
+    const MemoryBlock a = allocator().allocate(bytes + static_cast<size_t>(i) * 40000, stream());
     fill(stream(), a, 1);
     allocator().free(a, stream());
   }
-  const Block a = allocator().allocate(bytes, stream()), b = allocator().allocate(bytes, stream());
+  const MemoryBlock a = allocator().allocate(bytes, stream()),
+                    b = allocator().allocate(bytes, stream());
   try {
     allocator().allocate(bytes, stream());
     FAIL() << "no room was left";
@@ -246,19 +247,19 @@ TEST_F(Late, ALimitFreesCachesRunsFreesAndThenThrows) {
   }
   EXPECT_THROW(allocator().allocate(~size_t{0}, stream()), OutOfMemoryError);
   allocator().free(a, stream());
-  const Block c = allocator().allocate(bytes, stream());
+  const MemoryBlock c = allocator().allocate(bytes, stream());
   allocator().free(b, stream());
   allocator().free(c, stream());
 }
 
 TEST_F(Late, TheKthAllocationFailsOnce) {
   control_->fail_allocation(3);
-  std::vector<Block> blocks;
+  std::vector<MemoryBlock> blocks;
   blocks.push_back(floats(stream()));
   blocks.push_back(floats(stream()));
   EXPECT_THROW(floats(stream()), OutOfMemoryError);
   blocks.push_back(floats(stream()));
-  for (const Block& block : blocks) allocator().free(block, stream());
+  for (const MemoryBlock& block : blocks) allocator().free(block, stream());
 }
 
 }  // namespace

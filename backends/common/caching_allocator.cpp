@@ -61,7 +61,7 @@ void emit_raw(EventKind kind, const void* data, size_t bytes) noexcept {
 
 // ---- the quick way: nothing but this thread's data
 
-Block CachingAllocator::allocate_block(size_t bytes, Stream&) {
+MemoryBlock CachingAllocator::allocate_block(size_t bytes, Stream&) {
   ThreadCache& cache = thread_cache();
   if (TT_LIKELY(bytes <= kSmallMax)) {
     const int bin = small_bin(bytes);
@@ -76,7 +76,7 @@ Block CachingAllocator::allocate_block(size_t bytes, Stream&) {
   return allocate_slowly(cache, bytes);
 }
 
-void CachingAllocator::free_block(Block block, Stream&) noexcept {
+void CachingAllocator::free_block(MemoryBlock block, Stream&) noexcept {
   ThreadCache& cache = thread_cache();
   if (TT_LIKELY(block.bytes <= kSmallMax)) {
     const int bin = small_bin(block.bytes);
@@ -94,7 +94,7 @@ void CachingAllocator::free_block(Block block, Stream&) noexcept {
 
 // ---- the shared part
 
-Block CachingAllocator::allocate_slowly(ThreadCache& cache, size_t bytes) {
+MemoryBlock CachingAllocator::allocate_slowly(ThreadCache& cache, size_t bytes) {
   std::unique_lock lock(mutex_);
   if (cache.state == ThreadCache::kNew) enter(cache);
   void* data = nullptr;
@@ -114,7 +114,7 @@ Block CachingAllocator::allocate_slowly(ThreadCache& cache, size_t bytes) {
   return {data, bytes};
 }
 
-void CachingAllocator::free_slowly(ThreadCache& cache, Block block) noexcept {
+void CachingAllocator::free_slowly(ThreadCache& cache, MemoryBlock block) noexcept {
   const std::lock_guard lock(mutex_);
   if (cache.state == ThreadCache::kNew) enter(cache);
   if (kPlainAlloc) {

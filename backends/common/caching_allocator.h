@@ -54,23 +54,23 @@ class CachingAllocator final : public Allocator {
   // The one of this process; never destroyed. Its events bear the name of device "cpu:0".
   static CachingAllocator& host();
 
-  void record_use(Block&, Stream&) override {}  // streams of the host run at once
+  void record_use(MemoryBlock&, Stream&) override {}  // streams of the host run at once
   MemoryStats stats() const override;
   void reset_peak() override;
   void trim(size_t keep) override;
   void set_limit(size_t bytes) override;
 
  protected:
-  Block allocate_block(size_t bytes, Stream& stream) override;
-  void free_block(Block block, Stream& stream) noexcept override;
+  MemoryBlock allocate_block(size_t bytes, Stream& stream) override;
+  void free_block(MemoryBlock block, Stream& stream) noexcept override;
 
  private:
   struct Slab;
   struct ThreadEnd;
 
   CachingAllocator();
-  TT_COLD Block allocate_slowly(ThreadCache& cache, size_t bytes);
-  TT_COLD void free_slowly(ThreadCache& cache, Block block) noexcept;
+  TT_COLD MemoryBlock allocate_slowly(ThreadCache& cache, size_t bytes);
+  TT_COLD void free_slowly(ThreadCache& cache, MemoryBlock block) noexcept;
   // With mutex_ held from here on.
   void* take_small(ThreadCache& cache, int bin);
   void* take_large(size_t bytes);

@@ -27,7 +27,7 @@ Chunk* best_fit(const FreeSet& set, size_t given) {
 
 }  // namespace
 
-Block DeviceAllocator::allocate_block(size_t bytes, Stream& stream) {
+MemoryBlock DeviceAllocator::allocate_block(size_t bytes, Stream& stream) {
   gpu_.enter("alloc");
   Pool& by = cuda_stream(stream).pool();
   const std::lock_guard lock(mutex_);
@@ -84,7 +84,7 @@ Chunk* DeviceAllocator::find_passed(Pool& pool, size_t given, bool small) noexce
   return nullptr;
 }
 
-void DeviceAllocator::record_use(Block& block, Stream& stream) {
+void DeviceAllocator::record_use(MemoryBlock& block, Stream& stream) {
   gpu_.health().require("record_use");
   if (&cuda_stream(stream).gpu() != &gpu_)
     throw DeviceError("[record_use] of a block of " + std::string(gpu_.label()) +
@@ -109,7 +109,7 @@ void DeviceAllocator::count_free(const Chunk& chunk) noexcept {
 // A chunk goes to the pool of the stream that frees it, whose order suffices for that stream's own
 // work, or to that of its graph. The latter, and a stream that records, say nothing about when the
 // work passes: then the freeing stream is one to wait for.
-void DeviceAllocator::free_block(Block block, Stream& stream) noexcept {
+void DeviceAllocator::free_block(MemoryBlock block, Stream& stream) noexcept {
   if (in_forked_child()) return;
   gpu_.enter_quietly();
   Pool& by = cuda_stream(stream).pool();

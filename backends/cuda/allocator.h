@@ -22,7 +22,7 @@ class DeviceAllocator final : public Allocator {
  public:
   explicit DeviceAllocator(Gpu& gpu) : gpu_(gpu) {}
 
-  void record_use(Block& block, Stream& stream) override;
+  void record_use(MemoryBlock& block, Stream& stream) override;
   MemoryStats stats() const override;
   void reset_peak() override;
   void trim(size_t keep) override;  // waits for the device
@@ -39,8 +39,8 @@ class DeviceAllocator final : public Allocator {
   void retire(Pool& graph) noexcept;           // the graph will not run again
 
  protected:
-  Block allocate_block(size_t bytes, Stream& stream) override;
-  void free_block(Block block, Stream& stream) noexcept override;
+  MemoryBlock allocate_block(size_t bytes, Stream& stream) override;
+  void free_block(MemoryBlock block, Stream& stream) noexcept override;
 
  private:
   // With mutex_ held, from here on. allocator.cpp:

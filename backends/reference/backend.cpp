@@ -28,7 +28,7 @@ namespace {
 class PlainAllocator final : public Allocator {
  public:
   PlainAllocator();
-  void record_use(Block&, Stream&) override {}  // no stream is ever behind
+  void record_use(MemoryBlock&, Stream&) override {}  // no stream is ever behind
   MemoryStats stats() const override {
     const std::lock_guard lock(mutex_);
     return stats_;
@@ -45,8 +45,8 @@ class PlainAllocator final : public Allocator {
   }
 
  protected:
-  Block allocate_block(size_t bytes, Stream&) override;
-  void free_block(Block block, Stream&) noexcept override;
+  MemoryBlock allocate_block(size_t bytes, Stream&) override;
+  void free_block(MemoryBlock block, Stream&) noexcept override;
 
  private:
   static constexpr size_t kAlignment = 64;
@@ -91,7 +91,7 @@ void PlainAllocator::count(int64_t asked, int64_t given) {
   stats_.peak_reserved = std::max(stats_.peak_reserved, stats_.reserved);
 }
 
-Block PlainAllocator::allocate_block(size_t bytes, Stream&) {
+MemoryBlock PlainAllocator::allocate_block(size_t bytes, Stream&) {
   if (bytes > static_cast<size_t>(PTRDIFF_MAX) - kAlignment) throw_out_of_memory(bytes);
   const size_t given = rounded(bytes);
   void* data = nullptr;
@@ -106,7 +106,7 @@ Block PlainAllocator::allocate_block(size_t bytes, Stream&) {
   return {data, bytes};
 }
 
-void PlainAllocator::free_block(Block block, Stream&) noexcept {
+void PlainAllocator::free_block(MemoryBlock block, Stream&) noexcept {
   const size_t given = rounded(block.bytes);
   emit_raw(EventKind::raw_free, block.data, given);
   std::free(block.data);

@@ -43,7 +43,7 @@ Workspace::~Workspace() {
   context_.allocator->free(block_, *context_.stream);
 }
 
-static Event block_event(EventKind kind, const Block& block, Stream& stream) noexcept {
+static Event block_event(EventKind kind, const MemoryBlock& block, Stream& stream) noexcept {
   Event e;
   e.kind = kind;
   e.name = name_of(kind);
@@ -53,9 +53,9 @@ static Event block_event(EventKind kind, const Block& block, Stream& stream) noe
   return e;
 }
 
-Block Allocator::allocate_observed(size_t bytes, Stream& stream) {
+MemoryBlock Allocator::allocate_observed(size_t bytes, Stream& stream) {
   const int64_t start = host_clock_ns();
-  const Block block = allocate_block(bytes, stream);
+  const MemoryBlock block = allocate_block(bytes, stream);
   const int64_t end = host_clock_ns();
   Event e = block_event(EventKind::alloc, block, stream);
   e.start_ns = start;
@@ -64,7 +64,7 @@ Block Allocator::allocate_observed(size_t bytes, Stream& stream) {
   return block;
 }
 
-void Allocator::emit_free(const Block& block, Stream& stream) noexcept {
+void Allocator::emit_free(const MemoryBlock& block, Stream& stream) noexcept {
   Event e = block_event(EventKind::free, block, stream);
   deliver(e);
 }

@@ -90,7 +90,7 @@ void Recording::resume(DeviceState* stream_device, Stream* current) noexcept {
   paused = false;
 }
 
-void Recording::allocated(Storage* s, const Block& block) {
+void Recording::allocated(Storage* s, const MemoryBlock& block) {
   char* data = static_cast<char*>(block.data);
   const std::lock_guard lock(active().mutex);
   blocks.push_back({data, block.bytes, s});
@@ -102,7 +102,7 @@ void Recording::allocated(Storage* s, const Block& block) {
   }
 }
 
-void Recording::freed(Storage* s, const Block& block) noexcept {
+void Recording::freed(Storage* s, const MemoryBlock& block) noexcept {
   Active& a = active();
   const std::lock_guard lock(a.mutex);
   for (Recording* r : a.list) {
@@ -113,13 +113,13 @@ void Recording::freed(Storage* s, const Block& block) noexcept {
   }
 }
 
-bool Recording::made(Storage* s, const Block& block) const {
+bool Recording::made(Storage* s, const MemoryBlock& block) const {
   const std::lock_guard lock(active().mutex);
   const auto own = live_.find(static_cast<const char*>(block.data));
   return own != live_.end() && blocks[own->second].storage == s;
 }
 
-bool Recording::used(Storage* s, const Block& block) {
+bool Recording::used(Storage* s, const MemoryBlock& block) {
   if (made(s, block)) return false;
   const auto* data = static_cast<const char*>(block.data);
   const auto [begin, end] = outside.equal_range(data);
@@ -129,7 +129,7 @@ bool Recording::used(Storage* s, const Block& block) {
   return true;
 }
 
-void Recording::refuse_without_values(Storage* s, const Block& block) {
+void Recording::refuse_without_values(Storage* s, const MemoryBlock& block) {
   if (made(s, block))
     refuse("[CapturePause] a tensor of the captured step is used in a pause on " +
            std::string(device->name) +

@@ -97,12 +97,12 @@ class Recording {
   Recording& operator=(const Recording&) = delete;
 
   // Of storages, from the layer that has them.
-  void allocated(Storage* s, const Block& block);
-  static void freed(Storage* s, const Block& block) noexcept;  // on any thread
+  void allocated(Storage* s, const MemoryBlock& block);
+  static void freed(Storage* s, const MemoryBlock& block) noexcept;  // on any thread
   // A storage is used. -> is it from outside, and this the first time?
-  bool used(Storage* s, const Block& block);
+  bool used(Storage* s, const MemoryBlock& block);
   // CaptureError if the storage is the capture's own: while the device records it has no values.
-  void refuse_without_values(Storage* s, const Block& block);
+  void refuse_without_values(Storage* s, const MemoryBlock& block);
 
   // Around the kernel: begin throws CaptureError for another device or stream.
   void begin(const char* op, DeviceState* d, Stream* s, KernelContext& c, const KernelCost& cost);
@@ -143,7 +143,7 @@ class Recording {
   std::multimap<const char*, Outside> outside;  // by address; foreign memory can have several
 
  private:
-  bool made(Storage* s, const Block& block) const;
+  bool made(Storage* s, const MemoryBlock& block) const;
   void order(Stream& earlier, Stream& later) const noexcept;
   void keep(Kept<View>& to, const View& v);
   void keep(Kept<const View*>& to, const View* v);

@@ -29,7 +29,7 @@ struct Storage {
   uint8_t known = 0;       // kListed | kRecorded | kDry
   DeviceState* device = nullptr;
   Stream* stream = nullptr;  // the one it was allocated for; null if dry, so that use() looks twice
-  Block block;               // dry: no memory, `data` is the DryMemory that counts it
+  MemoryBlock block;         // dry: no memory, `data` is the DryMemory that counts it
   ForeignMemory* foreign = nullptr;
   Storage *previous = nullptr, *next = nullptr;  // in the device's list, if listed
 };

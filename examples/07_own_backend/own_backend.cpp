@@ -24,7 +24,7 @@ class OwnAllocator final : public Allocator {
   using Lock = std::lock_guard<std::mutex>;
 
  public:
-  void record_use(Block&, Stream&) override {}  // only streams that run late need to know
+  void record_use(MemoryBlock&, Stream&) override {}  // only streams that run late need to know
   void trim(size_t) override {}
   void set_limit(size_t bytes) override { limit_ = bytes; }
   MemoryStats stats() const override {
@@ -38,7 +38,7 @@ class OwnAllocator final : public Allocator {
   }
 
  protected:
-  Block allocate_block(size_t bytes, Stream&) override {
+  MemoryBlock allocate_block(size_t bytes, Stream&) override {
     const Lock lock(mutex_);
     const size_t given = round_up(bytes), limit = limit_;
     const bool fits =
@@ -49,7 +49,7 @@ class OwnAllocator final : public Allocator {
     count(static_cast<int64_t>(bytes), static_cast<int64_t>(given));
     return {data, bytes};
   }
-  void free_block(Block block, Stream&) noexcept override {
+  void free_block(MemoryBlock block, Stream&) noexcept override {
     const Lock lock(mutex_);
     std::free(block.data);
     stats_.raw_frees = ++stats_.frees;

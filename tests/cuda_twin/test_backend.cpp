@@ -40,7 +40,7 @@ TEST_F(CudaBackend, CopiesTakeAndBringTheirBytesAtTheCall) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
     const auto s = another();
-    const Block a = floats(*s), b = floats(*s);
+    const MemoryBlock a = floats(*s), b = floats(*s);
     Floats host(kLength, 4);
     s->copy(a.data, host.data(), a.bytes, CopyKind::host_to_device);
     host.assign(kLength, 5);
@@ -55,7 +55,7 @@ TEST_F(CudaBackend, CopiesTakeAndBringTheirBytesAtTheCall) {
 }
 
 TEST_F(CudaBackend, NothingRunsBeforeItIsWaitedFor) {
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   const uint64_t waits = control_->counters().waits, copies = control_->counters().device_to_host;
   for (int i = 0; i < 10; ++i) fill(stream(), a, 1);
   EXPECT_EQ(control_->counters().waits, waits);
@@ -73,7 +73,7 @@ TEST_F(CudaBackend, MarkersOrderTwoStreamsAndAMissingWaitShows) {
     for (bool wait : {true, false}) {
       control_->set_seed(static_cast<uint64_t>(seed));
       const auto producer = another(), consumer = another();
-      const Block a = floats(*producer), b = floats(*consumer);
+      const MemoryBlock a = floats(*producer), b = floats(*consumer);
       for (int i = 0; i < 5; ++i) fill(*producer, a, 3);
       const Marker done = producer->mark();
       if (wait) consumer->wait(done);
@@ -92,7 +92,7 @@ TEST_F(CudaBackend, MarkersOrderTwoStreamsAndAMissingWaitShows) {
 }
 
 TEST_F(CudaBackend, MarkersAreAskedForAndTimed) {
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   EXPECT_TRUE(stream().query(Marker{}));
   stream().wait(Marker{});
   const Marker before = stream().mark();
@@ -108,7 +108,7 @@ TEST_F(CudaBackend, MarkersAreAskedForAndTimed) {
 
 TEST_F(CudaBackend, OldMarkersArePlacesStillButHaveNoTime) {
   const auto s = another(), other = another();
-  const Block a = floats(*s);
+  const MemoryBlock a = floats(*s);
   const Marker first = s->mark();
   fill(*s, a, 1);
   const Marker second = s->mark();
@@ -125,7 +125,7 @@ TEST_F(CudaBackend, OldMarkersArePlacesStillButHaveNoTime) {
 
 TEST_F(CudaBackend, MarkersOfClosedStreamsArePassedAndForgedOnesRefused) {
   auto other = another();
-  const Block a = floats(*other);
+  const MemoryBlock a = floats(*other);
   fill(*other, a, 5);
   const Marker done = other->mark();
   EXPECT_THROW(stream().elapsed_us(done, done), Error) << "not of this stream";
@@ -148,7 +148,7 @@ TEST_F(CudaBackend, ThreadsHaveStreamsOfTheirOwn) {
     threads.emplace_back([&right, t] {
       const auto mine = another(static_cast<int>(t % 2));
       for (int i = 0; i < 25; ++i) {
-        const Block a = floats(*mine), b = floats(*mine);
+        const MemoryBlock a = floats(*mine), b = floats(*mine);
         fill(*mine, a, static_cast<float>(i));
         fill(*mine, b, static_cast<float>(t));
         add(*mine, a, a, b);
@@ -166,7 +166,7 @@ TEST_F(CudaBackend, ThreadsHaveStreamsOfTheirOwn) {
 TEST_F(CudaBackend, DevicesWaitForEachOther) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
-    const Block a = floats(stream(0)), b = floats(stream(1));
+    const MemoryBlock a = floats(stream(0)), b = floats(stream(1));
     fill(stream(0), a, 2);
     stream(1).wait(stream(0).mark());
     fill(stream(1), b, 3);
@@ -219,15 +219,16 @@ class BadValues : public OnTwin {
  protected:
   // Selects rows 0 and `index` of 4: a kernel that reports if that is out of range.
   void select(Stream& s, const char* op, int64_t index) {
-    const Block x = floats(s, 4), out = floats(s, 2);
-    const Block at = s.context().allocator->allocate(16, s);
+    const MemoryBlock x = floats(s, 4), out = floats(s, 2);
+    const MemoryBlock at = s.context().allocator->allocate(16, s);
     const int64_t host[] = {0, index};
     fill(s, x, 1);
     s.copy(at.data, host, sizeof host, CopyKind::host_to_device);
     select(s, op, x, at, out);
-    for (const Block& block : {x, out, at}) release(block, s);
+    for (const MemoryBlock& block : {x, out, at}) release(block, s);
   }
-  static void select(Stream& s, const char* op, const Block& x, const Block& at, const Block& out) {
+  static void select(Stream& s, const char* op, const MemoryBlock& x, const MemoryBlock& at,
+                     const MemoryBlock& out) {
     View index = view_of(at);
     index.dtype = Dtype::i64;
     index.numel = index.shape[0] = 2;
@@ -290,8 +291,8 @@ TEST_F(BadValues, OfReplayedGraphsArrive) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
     const auto recorder = another(), runner = another();
-    const Block x = floats(*runner, 4), out = floats(*runner, 2);
-    const Block at = allocator().allocate(16, *runner);
+    const MemoryBlock x = floats(*runner, 4), out = floats(*runner, 2);
+    const MemoryBlock at = allocator().allocate(16, *runner);
     recorder->begin_capture();
     select(*recorder, "recorded", x, at, out);
     std::unique_ptr<RecordedGraph> graph = recorder->end_capture();
@@ -312,7 +313,7 @@ TEST_F(BadValues, OfReplayedGraphsArrive) {
     }
     recorder->synchronize();
     EXPECT_EQ(take(*recorder).kind, 0u);
-    for (const Block& block : {x, out, at}) release(block, *runner);
+    for (const MemoryBlock& block : {x, out, at}) release(block, *runner);
   }
 }
 
@@ -330,7 +331,7 @@ class Captures : public OnTwin {
 TEST_F(Captures, HaveNoMarkersAndOtherStreamsGoOn) {
   const auto recorder = another();
   const Marker before = stream().mark();
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   recorder->begin_capture();
   EXPECT_THROW(recorder->mark(), Error);
   fill(stream(), a, 3);

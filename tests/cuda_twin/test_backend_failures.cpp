@@ -25,7 +25,7 @@ double small_program(const Device& device) {
   const auto other = create_stream(device);
   const auto third = device.state()->backend->create_stream(device.index());
   Allocator& memory = *device.state()->allocator;
-  const Block megabyte = memory.allocate(size_t{1} << 20, *third);
+  const MemoryBlock megabyte = memory.allocate(size_t{1} << 20, *third);
   try {  // two of them need a segment of their own
     memory.free(memory.allocate(size_t{1} << 20, *third), *third);
   } catch (...) {
@@ -234,7 +234,7 @@ TEST_F(LostDevice, InAFree) {
     const Device device("cudatwin");
     Backend& backend = *device.state()->backend;
     const auto other = backend.create_stream(0);
-    Block block = backend.allocator(0).allocate(100, backend.stream(0));
+    MemoryBlock block = backend.allocator(0).allocate(100, backend.stream(0));
     backend.allocator(0).record_use(block, *other);
     twin_control()->fail("event_record", 1, kIllegalAddress);
     backend.allocator(0).free(block, backend.stream(0));

@@ -16,10 +16,10 @@ using DeviceAllocator = OnTwin;
 constexpr size_t kKilo = 1024, kMega = 1024 * kKilo;
 
 TEST_F(DeviceAllocator, AStreamTakesBackAtOnceWhatItFreed) {
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   fill(stream(), a, 1);
   release(a, stream());
-  const Block b = floats(stream());
+  const MemoryBlock b = floats(stream());
   EXPECT_EQ(b.data, a.data);
   fill(stream(), b, 2);
   EXPECT_TRUE(all_equal(read(stream(), b), 2));
@@ -27,13 +27,13 @@ TEST_F(DeviceAllocator, AStreamTakesBackAtOnceWhatItFreed) {
 }
 
 TEST_F(DeviceAllocator, ChunksAreCutAndMerged) {
-  std::vector<Block> blocks;
+  std::vector<MemoryBlock> blocks;
   for (size_t bytes : {300 * kKilo, 500 * kKilo, 300 * kKilo, 700 * kKilo})
     blocks.push_back(allocator().allocate(bytes, stream()));
   EXPECT_EQ(allocator().stats().raw_allocs - before_.raw_allocs, 1) << "one small segment";
   for (size_t i : {1u, 3u, 0u, 2u}) release(blocks[i], stream());
-  const Block whole = allocator().allocate(kMega, stream());
-  const Block rest = allocator().allocate(kMega, stream());
+  const MemoryBlock whole = allocator().allocate(kMega, stream());
+  const MemoryBlock rest = allocator().allocate(kMega, stream());
   EXPECT_EQ(allocator().stats().raw_allocs - before_.raw_allocs, 1);
   EXPECT_EQ(whole.data, blocks[0].data);
   release(whole, stream());
@@ -41,16 +41,16 @@ TEST_F(DeviceAllocator, ChunksAreCutAndMerged) {
 }
 
 TEST_F(DeviceAllocator, TheSmallestPieceThatFitsIsTaken) {
-  std::vector<Block> blocks;
+  std::vector<MemoryBlock> blocks;
   for (size_t kilos : {64, 1, 16, 1, 32, 1}) {
     blocks.push_back(allocator().allocate(kilos * kKilo, stream()));
   }
   for (size_t i : {0u, 2u, 4u}) release(blocks[i], stream());
-  const Block a = allocator().allocate(15 * kKilo, stream());
-  const Block b = allocator().allocate(20 * kKilo, stream());
+  const MemoryBlock a = allocator().allocate(15 * kKilo, stream());
+  const MemoryBlock b = allocator().allocate(20 * kKilo, stream());
   EXPECT_EQ(a.data, blocks[2].data);
   EXPECT_EQ(b.data, blocks[4].data);
-  for (const Block& block : {blocks[1], blocks[3], blocks[5], a, b}) release(block, stream());
+  for (const MemoryBlock& block : {blocks[1], blocks[3], blocks[5], a, b}) release(block, stream());
 }
 
 TEST_F(DeviceAllocator, ReservesBySize) {
@@ -59,7 +59,7 @@ TEST_F(DeviceAllocator, ReservesBySize) {
       {10 * kMega, 10 * kMega}, {11 * kMega, 12 * kMega},
   };
   for (const auto& [asked, taken] : cases) {
-    const Block a = allocator().allocate(asked, stream());
+    const MemoryBlock a = allocator().allocate(asked, stream());
     EXPECT_EQ(allocator().stats().reserved, static_cast<int64_t>(taken)) << asked;
     EXPECT_EQ(reinterpret_cast<uintptr_t>(a.data) % 256, 0u);
     release(a, stream());
@@ -73,13 +73,13 @@ TEST_F(DeviceAllocator, ReservesBySize) {
 TEST_F(DeviceAllocator, RandomRequestsAgreeWithAModel) {
   std::mt19937 random(7);
   const auto other = another();
-  std::map<char*, std::pair<Block, Stream*>> live;
+  std::map<char*, std::pair<MemoryBlock, Stream*>> live;
   int64_t in_use = 0;
   for (int i = 0; i < 4000; ++i) {
     if (live.size() < 60 && random() % 5 != 0) {
       Stream& s = random() % 4 ? stream() : *other;
       const size_t most = random() % 20 ? 200 * kKilo : 4 * kMega;
-      const Block block = allocator().allocate(random() % most, s);
+      const MemoryBlock block = allocator().allocate(random() % most, s);
       char* begin = static_cast<char*>(block.data);
       const auto after = live.upper_bound(begin);
       if (after != live.end()) {
@@ -114,7 +114,7 @@ TEST_F(DeviceAllocator, StatisticsAreThoseOfTheCpu) {
   host.reset_peak();
   const MemoryStats host_before = host.stats();
   std::mt19937 random(3);
-  std::vector<std::pair<Block, Block>> live;
+  std::vector<std::pair<MemoryBlock, MemoryBlock>> live;
   for (int i = 0; i < 500; ++i) {
     if (live.size() < 20 && random() % 3 != 0) {
       const size_t bytes = random() % 100000;
@@ -146,10 +146,10 @@ TEST_F(DeviceAllocator, OthersGetABlockOnlyWhenItsWorkHasPassed) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
     const auto owner = another(), other = another();
-    const Block a = floats(*owner);
+    const MemoryBlock a = floats(*owner);
     for (int i = 0; i < 20; ++i) fill(*owner, a, 1);
     release(a, *owner);
-    const Block b = floats(*other);
+    const MemoryBlock b = floats(*other);
     taken_over += b.data == a.data;
     fill(*other, b, 2);
     EXPECT_TRUE(all_equal(read(*other, b), 2));
@@ -162,10 +162,10 @@ TEST_F(DeviceAllocator, OthersGetABlockOnlyWhenItsWorkHasPassed) {
 
 TEST_F(DeviceAllocator, WhatHasPassedIsSharedBetweenStreams) {
   const auto owner = another(), other = another();
-  const Block a = allocator().allocate(5 * kMega, *owner);
+  const MemoryBlock a = allocator().allocate(5 * kMega, *owner);
   release(a, *owner);
   owner->synchronize();
-  const Block b = allocator().allocate(5 * kMega, *other);
+  const MemoryBlock b = allocator().allocate(5 * kMega, *other);
   EXPECT_EQ(b.data, a.data);
   release(b, *other);
 }
@@ -175,14 +175,14 @@ class Handing : public OnTwin {
  protected:
   bool reads_before_reuse(bool record_use) {
     const auto owner = another(), reader = another();
-    Block a = floats(*owner);
-    const Block sum = floats(*reader);
+    MemoryBlock a = floats(*owner);
+    const MemoryBlock sum = floats(*reader);
     fill(*owner, a, 1);
     reader->wait(owner->mark());
     if (record_use) allocator().record_use(a, *reader);
     add(*reader, sum, a, a);
     release(a, *owner);
-    const Block next = floats(*owner);
+    const MemoryBlock next = floats(*owner);
     fill(*owner, next, 5);
     const bool right = all_equal(read(*reader, sum), 2) && all_equal(read(*owner, next), 5);
     release(next, *owner);
@@ -207,10 +207,10 @@ TEST_F(DeviceAllocator, AFreeByAnotherStreamWaitsForTheAllocating) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
     const auto owner = another(), other = another();
-    const Block a = floats(*owner);
+    const MemoryBlock a = floats(*owner);
     for (int i = 0; i < 10; ++i) fill(*owner, a, 1);
     release(a, *other);
-    const Block b = floats(*other);
+    const MemoryBlock b = floats(*other);
     fill(*other, b, 2);
     other->synchronize();
     owner->synchronize();
@@ -266,12 +266,12 @@ TEST_F(DeviceAllocator, RandomProgramsOverStreamsAreRight) {
 // still finds the segment that was taken for it.
 TEST_F(DeviceAllocator, ManyPiecesThatWaitHideNoNewSegment) {
   const auto recorder = another();
-  std::vector<Block> pieces;
+  std::vector<MemoryBlock> pieces;
   for (int i = 0; i < 200; ++i) pieces.push_back(floats(*recorder));
-  for (const Block& piece : pieces) fill(*recorder, piece, 1);
+  for (const MemoryBlock& piece : pieces) fill(*recorder, piece, 1);
   for (size_t i = 0; i < pieces.size(); i += 2) release(pieces[i], *recorder);
   ASSERT_TRUE(recorder->begin_capture());
-  const Block inside = floats(*recorder);
+  const MemoryBlock inside = floats(*recorder);
   fill(*recorder, inside, 2);
   const auto graph = recorder->end_capture();
   graph->replay(*recorder);
@@ -281,7 +281,7 @@ TEST_F(DeviceAllocator, ManyPiecesThatWaitHideNoNewSegment) {
 }
 
 TEST_F(DeviceAllocator, UsesOfOtherDevicesAndOfDeadBlocksAreRefused) {
-  Block a = floats(stream());
+  MemoryBlock a = floats(stream());
   EXPECT_THROW(allocator().record_use(a, stream(1)), DeviceError);
   release(a, stream());
   EXPECT_THROW(allocator().record_use(a, stream()), DeviceError);
@@ -291,11 +291,11 @@ TEST_F(DeviceAllocator, UsesOfOtherDevicesAndOfDeadBlocksAreRefused) {
 
 TEST_F(DeviceAllocator, MemoryOfAClosedStreamIsUsedAgain) {
   auto owner = another();
-  const Block a = allocator().allocate(3 * kMega, *owner);
+  const MemoryBlock a = allocator().allocate(3 * kMega, *owner);
   fill(*owner, a, 1);
   release(a, *owner);
   owner.reset();
-  const Block b = allocator().allocate(3 * kMega, stream());
+  const MemoryBlock b = allocator().allocate(3 * kMega, stream());
   EXPECT_EQ(b.data, a.data);
   release(b, stream());
 }
@@ -305,7 +305,7 @@ TEST_F(DeviceAllocator, MemoryOfAClosedStreamIsUsedAgain) {
 TEST_F(DeviceAllocator, ThreadsAllocateAndFreeEachOthersBlocks) {
   constexpr size_t kThreads = 4;
   std::mutex mutex;
-  std::vector<std::pair<Block, float>> shared;
+  std::vector<std::pair<MemoryBlock, float>> shared;
   std::vector<int> wrong(kThreads);
   std::vector<std::thread> threads;
   for (size_t t = 0; t < kThreads; ++t)
@@ -314,10 +314,10 @@ TEST_F(DeviceAllocator, ThreadsAllocateAndFreeEachOthersBlocks) {
       std::mt19937 random(static_cast<unsigned>(t));
       for (int i = 0; i < 100; ++i) {
         const float x = static_cast<float>(random() % 1000);
-        Block block = floats(*mine, 1 + static_cast<int64_t>(random() % 2000));
+        MemoryBlock block = floats(*mine, 1 + static_cast<int64_t>(random() % 2000));
         fill(*mine, block, x);
         mine->synchronize();
-        std::pair<Block, float> other{block, x};
+        std::pair<MemoryBlock, float> other{block, x};
         {
           const std::lock_guard lock(mutex);
           shared.push_back(other);

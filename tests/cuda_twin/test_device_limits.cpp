@@ -16,12 +16,12 @@ class DeviceLimits : public OnTwin {};
 TEST_F(DeviceLimits, ALimitFreesCachesAndThenThrows) {
   allocator().set_limit(4 * kMega);
   for (int i = 0; i < 20; ++i) {  // different sizes: only what is given back makes room
-    const Block a = allocator().allocate(kMega + static_cast<size_t>(i) * 100000, stream());
+    const MemoryBlock a = allocator().allocate(kMega + static_cast<size_t>(i) * 100000, stream());
     fill(stream(), a, 1);
     release(a, stream());
   }
-  const Block a = allocator().allocate(2 * kMega, stream()),
-              b = allocator().allocate(kMega, stream());
+  const MemoryBlock a = allocator().allocate(2 * kMega, stream()),
+                    b = allocator().allocate(kMega, stream());
   expect_error<OutOfMemoryError>(
       [&] { (void)allocator().allocate(2 * kMega, stream()); },
       {"2097152 bytes asked for", "cudatwin:0", "limit 4194304", "in use 3145728"});
@@ -29,7 +29,7 @@ TEST_F(DeviceLimits, ALimitFreesCachesAndThenThrows) {
                                  {"bytes"});
   EXPECT_LE(allocator().stats().reserved, static_cast<int64_t>(4 * kMega));
   release(a, stream());
-  const Block c = allocator().allocate(2 * kMega, stream());
+  const MemoryBlock c = allocator().allocate(2 * kMega, stream());
   release(b, stream());
   release(c, stream());
 }
@@ -40,11 +40,11 @@ TEST_F(DeviceLimits, PendingFreesAreWaitedFor) {
   allocator().set_limit(1024);
   for (int seed = 0; seed < kSeeds; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
-    Block a = floats(stream(), 200);
+    MemoryBlock a = floats(stream(), 200);
     allocator().record_use(a, *reader);
     for (int i = 0; i < 5; ++i) fill(*reader, a, 1);
     release(a, stream());
-    const Block b = floats(stream(), 200);
+    const MemoryBlock b = floats(stream(), 200);
     fill(stream(), b, 2);
     reader->synchronize();
     EXPECT_TRUE(all_equal(read(stream(), b), 2)) << "seed " << seed;
@@ -53,9 +53,9 @@ TEST_F(DeviceLimits, PendingFreesAreWaitedFor) {
 }
 
 TEST_F(DeviceLimits, TrimGivesBackWholeSegments) {
-  const Block a = allocator().allocate(12 * kMega, stream()),
-              b = allocator().allocate(100, stream());
-  const Block c = allocator().allocate(100, stream());
+  const MemoryBlock a = allocator().allocate(12 * kMega, stream()),
+                    b = allocator().allocate(100, stream());
+  const MemoryBlock c = allocator().allocate(100, stream());
   fill(stream(), a, 1);
   release(a, stream());
   release(c, stream());
@@ -72,11 +72,11 @@ TEST_F(DeviceLimits, TrimGivesBackWholeSegments) {
 
 // The first failure of the system is made good by giving caches back.
 TEST_F(DeviceLimits, AFailedRequestIsTriedOnceMore) {
-  const Block cached = allocator().allocate(3 * kMega, stream());
+  const MemoryBlock cached = allocator().allocate(3 * kMega, stream());
   release(cached, stream());
   for (uint64_t k = 1; k <= 2; ++k) {
     control_->fail("allocate", k, kOutOfMemory);
-    const Block a = allocator().allocate(30 * kMega, stream());
+    const MemoryBlock a = allocator().allocate(30 * kMega, stream());
     release(a, stream());
     allocator().trim(0);
   }
@@ -85,7 +85,7 @@ TEST_F(DeviceLimits, AFailedRequestIsTriedOnceMore) {
                                  {"41943040", "cudatwin:0", "free"});
   EXPECT_EQ(allocator().stats().in_use, before_.in_use);
   control_->fail("allocate", 0, 0);
-  const Block a = allocator().allocate(40 * kMega, stream());
+  const MemoryBlock a = allocator().allocate(40 * kMega, stream());
   fill(stream(), a, 3);
   EXPECT_TRUE(all_equal(read(stream(), a), 3));
   release(a, stream());
@@ -97,7 +97,7 @@ TEST_F(DeviceLimits, OtherFailuresAreDeviceErrors) {
       [&] { (void)allocator().allocate(30 * kMega, stream()); },
       {"rt::allocate", "cudaErrorUnknown", "999", "backends/cuda/segments.cpp:"});
   control_->fail("release", 0, kUnknown);
-  const Block a = allocator().allocate(100, stream());
+  const MemoryBlock a = allocator().allocate(100, stream());
   release(a, stream());
   EXPECT_THROW(allocator().trim(0), DeviceError);
   control_->fail("release", 0, 0);
@@ -117,7 +117,7 @@ TEST_F(DeviceLimits, EventsTellOfTheSystemsMemory) {
   } count;
   {
     const Subscription subscription(count);
-    const Block a = allocator().allocate(7, stream());
+    const MemoryBlock a = allocator().allocate(7, stream());
     release(a, stream());
     allocator().trim(0);
   }
@@ -131,7 +131,8 @@ TEST_F(DeviceLimits, EventsTellOfTheSystemsMemory) {
 // temporary = a + a; a = temporary + a, so that each run trebles a.
 class GraphMemory : public OnTwin {
  protected:
-  std::unique_ptr<RecordedGraph> trebling(Stream& recorder, const Block& a, Block* temporary) {
+  std::unique_ptr<RecordedGraph> trebling(Stream& recorder, const MemoryBlock& a,
+                                          MemoryBlock* temporary) {
     recorder.begin_capture();
     *temporary = floats(recorder);
     add(recorder, *temporary, a, a);
@@ -143,14 +144,14 @@ class GraphMemory : public OnTwin {
 
 TEST_F(GraphMemory, BelongsToTheGraphUntilItIsGone) {
   const auto recorder = another();
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   fill(stream(), a, 1);
   stream().synchronize();
   const int64_t in_use = allocator().stats().in_use;
-  Block temporary;
+  MemoryBlock temporary;
   std::unique_ptr<RecordedGraph> graph = trebling(*recorder, a, &temporary);
   EXPECT_GE(allocator().stats().in_use, in_use + 400) << "what replays use is in use";
-  std::vector<Block> others;
+  std::vector<MemoryBlock> others;
   for (Stream* s : {&stream(), recorder.get()})
     for (int i = 0; i < 50; ++i) {
       others.push_back(floats(*s));
@@ -167,10 +168,10 @@ TEST_F(GraphMemory, BelongsToTheGraphUntilItIsGone) {
 TEST_F(GraphMemory, IsReusedInsideACapture) {
   const auto recorder = another();
   recorder->begin_capture();
-  const Block a = floats(*recorder);
+  const MemoryBlock a = floats(*recorder);
   fill(*recorder, a, 1);
   release(a, *recorder);
-  const Block b = floats(*recorder);
+  const MemoryBlock b = floats(*recorder);
   EXPECT_EQ(a.data, b.data);
   release(b, *recorder);
   recorder->end_capture();
@@ -178,9 +179,9 @@ TEST_F(GraphMemory, IsReusedInsideACapture) {
 
 TEST_F(GraphMemory, IsTakenFromTheSystemDuringACaptureIfNeedBe) {
   const auto recorder = another();
-  const Block a = floats(stream());
+  const MemoryBlock a = floats(stream());
   recorder->begin_capture();
-  const Block large = allocator().allocate(30 * kMega, *recorder);
+  const MemoryBlock large = allocator().allocate(30 * kMega, *recorder);
   fill(*recorder, a, 4);
   release(large, *recorder);
   const std::unique_ptr<RecordedGraph> graph = recorder->end_capture();
@@ -194,13 +195,13 @@ TEST_F(GraphMemory, OutlivesTheGraphWhileReplaysRun) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
     const auto recorder = another(), runner = another(), other = another();
-    const Block a = floats(*runner);
+    const MemoryBlock a = floats(*runner);
     fill(*runner, a, 1);
-    Block temporary;
+    MemoryBlock temporary;
     std::unique_ptr<RecordedGraph> graph = trebling(*recorder, a, &temporary);
     for (int i = 0; i < 3; ++i) graph->replay(*runner);
     graph.reset();
-    std::vector<std::pair<Block, Stream*>> others;
+    std::vector<std::pair<MemoryBlock, Stream*>> others;
     for (Stream* s : {recorder.get(), other.get(), recorder.get(), other.get()}) {
       others.emplace_back(floats(*s), s);
       fill(*s, others.back().first, 100);
@@ -219,12 +220,12 @@ TEST_F(GraphMemory, ACaptureTakesNothingThatIsStillUsed) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
     const auto recorder = another(), runner = another();
-    const Block a = floats(*runner);
+    const MemoryBlock a = floats(*runner);
     fill(*runner, a, 1);
-    const Block used = floats(*recorder);
+    const MemoryBlock used = floats(*recorder);
     for (int i = 0; i < 10; ++i) fill(*recorder, used, 50);
     release(used, *recorder);
-    Block temporary;
+    MemoryBlock temporary;
     const std::unique_ptr<RecordedGraph> graph = trebling(*recorder, a, &temporary);
     graph->replay(*runner);
     EXPECT_TRUE(all_equal(read(*runner, a), 3)) << "seed " << seed;
@@ -235,7 +236,7 @@ TEST_F(GraphMemory, ACaptureTakesNothingThatIsStillUsed) {
 TEST_F(GraphMemory, ResultsOfACaptureOutliveTheGraph) {
   const auto recorder = another();
   recorder->begin_capture();
-  const Block result = floats(*recorder), temporary = floats(*recorder);
+  const MemoryBlock result = floats(*recorder), temporary = floats(*recorder);
   fill(*recorder, temporary, 2);
   add(*recorder, result, temporary, temporary);
   release(temporary, *recorder);
@@ -243,7 +244,7 @@ TEST_F(GraphMemory, ResultsOfACaptureOutliveTheGraph) {
   graph->replay(*recorder);
   graph.reset();
   for (int i = 0; i < 10; ++i) {
-    const Block other = floats(*recorder);
+    const MemoryBlock other = floats(*recorder);
     fill(*recorder, other, 9);
     release(other, *recorder);
   }
@@ -254,12 +255,12 @@ TEST_F(GraphMemory, ResultsOfACaptureOutliveTheGraph) {
 TEST_F(GraphMemory, AnAbandonedCaptureGivesAllBack) {
   const auto recorder = another();
   recorder->begin_capture();
-  const Block a = floats(*recorder);
+  const MemoryBlock a = floats(*recorder);
   fill(*recorder, a, 1);
   release(a, *recorder);
   control_->fail("end_capture", 1, kUnknown);
   EXPECT_THROW(recorder->end_capture(), DeviceError);
-  const Block b = floats(*recorder);
+  const MemoryBlock b = floats(*recorder);
   fill(*recorder, b, 7);
   EXPECT_TRUE(all_equal(read(*recorder, b), 7));
   release(b, *recorder);

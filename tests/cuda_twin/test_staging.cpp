@@ -19,7 +19,7 @@ class CudaStaging : public OnTwin {
     return host;
   }
   // The host forgets its bytes as soon as it may.
-  static void send(Stream& s, const Block& to, Floats host) {
+  static void send(Stream& s, const MemoryBlock& to, Floats host) {
     s.copy(to.data, host.data(), to.bytes, CopyKind::host_to_device);
     std::memset(host.data(), 0x7f, to.bytes);
   }
@@ -29,7 +29,7 @@ TEST_F(CudaStaging, NobodyWaitsAndTheBytesAreTaken) {
   for (int seed = 0; seed < 10; ++seed) {
     control_->set_seed(static_cast<uint64_t>(seed));
     const auto s = another();
-    const Block a = floats(*s, kLarge), b = floats(*s, kLarge);
+    const MemoryBlock a = floats(*s, kLarge), b = floats(*s, kLarge);
     const uint64_t waits = control_->counters().waits;
     send(*s, a, numbers(kLarge, seed));
     send(*s, b, numbers(kLarge, seed + 1));
@@ -44,7 +44,7 @@ TEST_F(CudaStaging, NobodyWaitsAndTheBytesAreTaken) {
 }
 
 TEST_F(CudaStaging, BuffersAreUsedAgain) {
-  const Block a = floats(stream(), kLarge);
+  const MemoryBlock a = floats(stream(), kLarge);
   for (int i = 0; i < 40; ++i) {  // 107 MB, three times what is kept
     send(stream(), a, numbers(kLarge, i));
     if (i % 8 != 0) continue;
@@ -56,7 +56,7 @@ TEST_F(CudaStaging, BuffersAreUsedAgain) {
 }
 
 TEST_F(CudaStaging, WithoutBuffersTheRuntimeCopies) {
-  const Block a = floats(stream(1), kLarge);  // of a device that has no buffers yet
+  const MemoryBlock a = floats(stream(1), kLarge);  // of a device that has no buffers yet
   control_->fail("allocate_pinned", 0, kOutOfMemory);
   send(stream(1), a, numbers(kLarge, 5));
   EXPECT_EQ(read(stream(1), a), numbers(kLarge, 5));
@@ -65,7 +65,7 @@ TEST_F(CudaStaging, WithoutBuffersTheRuntimeCopies) {
 }
 
 TEST_F(CudaStaging, FailuresAreToldOrMended) {
-  const Block a = floats(stream(), kLarge);
+  const MemoryBlock a = floats(stream(), kLarge);
   send(stream(), a, numbers(kLarge, 1));
   for (uint64_t k : {1, 2, 3}) {
     control_->fail("copy", k, kUnknown);
@@ -86,7 +86,7 @@ TEST_F(CudaStaging, ThreadsShareTheBuffers) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       const auto s = another();
-      const Block a = floats(*s, kLarge);
+      const MemoryBlock a = floats(*s, kLarge);
       for (int i = 0; i < 6; ++i) {
         send(*s, a, numbers(kLarge, 10 * t + i));
         right[static_cast<size_t>(t)] += read(*s, a) == numbers(kLarge, 10 * t + i);

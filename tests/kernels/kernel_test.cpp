@@ -12,17 +12,17 @@ constexpr int64_t kMargin = 64;  // bytes before and behind
 
 class MallocAllocator : public Allocator {
  public:
-  void record_use(Block&, Stream&) override {}
+  void record_use(MemoryBlock&, Stream&) override {}
   MemoryStats stats() const override { return {}; }
   void reset_peak() override {}
   void trim(size_t) override {}
   void set_limit(size_t) override {}
 
  protected:
-  Block allocate_block(size_t bytes, Stream&) override {
+  MemoryBlock allocate_block(size_t bytes, Stream&) override {
     return {std::aligned_alloc(64, (bytes + 64) / 64 * 64), bytes};
   }
-  void free_block(Block block, Stream&) noexcept override { std::free(block.data); }
+  void free_block(MemoryBlock block, Stream&) noexcept override { std::free(block.data); }
 };
 
 class NoStream : public Stream {

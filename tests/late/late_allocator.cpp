@@ -82,7 +82,7 @@ class LateAllocator::Release {
 LateAllocator::LateAllocator(const char* device, size_t bytes) : device_(device), arena_(bytes) {}
 LateAllocator::~LateAllocator() = default;
 
-Block LateAllocator::allocate_block(size_t bytes, Stream& stream) {
+MemoryBlock LateAllocator::allocate_block(size_t bytes, Stream& stream) {
   const Lock lock(scheduler().mutex);
   const bool workspace = scheduler().running();  // of a kernel that runs now, taken without limit:
                                                  // its launch succeeded long ago
@@ -126,7 +126,7 @@ void LateAllocator::give_out(Slot& slot, size_t bytes, uint64_t queue) {
   stats_.peak = std::max(stats_.peak, stats_.in_use);
 }
 
-void LateAllocator::free_block(Block block, Stream& stream) noexcept {
+void LateAllocator::free_block(MemoryBlock block, Stream& stream) noexcept {
   const Lock lock(scheduler().mutex);
   const bool workspace = scheduler().running();
   Slot* slot = slot_of(workspace ? arena_.device_address(block.data) : block.data);
@@ -151,7 +151,7 @@ void LateAllocator::free_block(Block block, Stream& stream) noexcept {
   }
 }
 
-void LateAllocator::record_use(Block& block, Stream& stream) {
+void LateAllocator::record_use(MemoryBlock& block, Stream& stream) {
   const Lock lock(scheduler().mutex);
   Slot* slot = slot_of(block.data);
   if (!slot || !slot->live)

@@ -20,7 +20,7 @@ class LateAllocator final : public Allocator {
   LateAllocator(const char* device, size_t bytes);
   ~LateAllocator() override;
 
-  void record_use(Block& block, Stream& stream) override;
+  void record_use(MemoryBlock& block, Stream& stream) override;
   MemoryStats stats() const override;
   void reset_peak() override;
   void trim(size_t keep) override;
@@ -35,8 +35,8 @@ class LateAllocator final : public Allocator {
   void fail_allocation(uint64_t k) { fail_in_ = k; }
 
  protected:
-  Block allocate_block(size_t bytes, Stream& stream) override;
-  void free_block(Block block, Stream& stream) noexcept override;
+  MemoryBlock allocate_block(size_t bytes, Stream& stream) override;
+  void free_block(MemoryBlock block, Stream& stream) noexcept override;
 
  private:
   class Release;

@@ -45,7 +45,7 @@ class Late : public testing::OnBackend<late_backend> {
     EXPECT_EQ(control_->counters().bad_frees, 0u);
   }
 
-  static void give(Stream& s, const Block& dst, const void* src) {
+  static void give(Stream& s, const MemoryBlock& dst, const void* src) {
     s.copy(dst.data, src, dst.bytes, CopyKind::host_to_device);
   }
   const TinytorchLateControl* control_ = nullptr;

@@ -131,11 +131,11 @@ class LateGraph final : public RecordedGraph {
   LateGraph(std::shared_ptr<Tape> tape, LateStream& stream)
       : tape_(std::move(tape)), stream_(stream) {}
   ~LateGraph() override {  // in the order of all streams that replayed
-    for (const Block& block : tape_->blocks) tape_->allocator.free(block, stream_);
+    for (const MemoryBlock& block : tape_->blocks) tape_->allocator.free(block, stream_);
   }
   void replay(Stream& stream) override {
     const Lock lock(scheduler().mutex);
-    for (Block& block : tape_->blocks) tape_->allocator.record_use(block, stream);
+    for (MemoryBlock& block : tape_->blocks) tape_->allocator.record_use(block, stream);
     for (size_t i = 0; i < tape_->items.size(); ++i) late(stream).push(new Again(tape_, i));
   }
 

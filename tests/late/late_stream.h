@@ -16,7 +16,7 @@ struct Tape {
 
   LateAllocator& allocator;
   std::vector<std::unique_ptr<Item>> items;
-  std::vector<Block> blocks;
+  std::vector<MemoryBlock> blocks;
 };
 
 class LateStream final : public Stream {

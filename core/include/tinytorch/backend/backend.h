@@ -20,7 +20,7 @@ namespace tinytorch {
 class Stream;
 class Allocator;
 
-struct Block {
+struct MemoryBlock {
   void* data = nullptr;
   size_t bytes = 0;  // as asked for
 };
@@ -69,7 +69,7 @@ class TT_API Workspace {
 
  private:
   KernelContext& context_;
-  Block block_;
+  MemoryBlock block_;
 };
 
 // ---- order
@@ -118,29 +118,30 @@ class TT_API Allocator {
   virtual ~Allocator();
   // The block may be used by `stream` at once. Frees caches and tries once more before it throws
   // OutOfMemoryError.
-  Block allocate(size_t bytes, Stream& stream) {
+  MemoryBlock allocate(size_t bytes, Stream& stream) {
     if (TT_UNLIKELY(observed())) return allocate_observed(bytes, stream);
     return allocate_block(bytes, stream);
   }
   // Work given to `stream` so far (and to streams named by record_use) may still use the block.
-  void free(Block block, Stream& stream) noexcept {
+  void free(MemoryBlock block, Stream& stream) noexcept {
     if (TT_UNLIKELY(observed())) emit_free(block, stream);
     free_block(block, stream);
   }
   virtual void record_use(
-      Block& block, Stream& stream) = 0;  // another stream than the allocating one uses the block
+      MemoryBlock& block,
+      Stream& stream) = 0;  // another stream than the allocating one uses the block
   virtual MemoryStats stats() const = 0;
   virtual void reset_peak() = 0;
   virtual void trim(size_t keep) = 0;
   virtual void set_limit(size_t bytes) = 0;  // of reserved bytes; 0: none
 
  protected:
-  virtual Block allocate_block(size_t bytes, Stream& stream) = 0;
-  virtual void free_block(Block block, Stream& stream) noexcept = 0;
+  virtual MemoryBlock allocate_block(size_t bytes, Stream& stream) = 0;
+  virtual void free_block(MemoryBlock block, Stream& stream) noexcept = 0;
 
  private:
-  Block allocate_observed(size_t bytes, Stream& stream);
-  static void emit_free(const Block& block, Stream& stream) noexcept;
+  MemoryBlock allocate_observed(size_t bytes, Stream& stream);
+  static void emit_free(const MemoryBlock& block, Stream& stream) noexcept;
 };
 
 // ---- devices
@@ -202,7 +203,7 @@ struct Unusable {
 };
 
 // Raised by any change to view.h, params.h, the lists or the classes above.
-inline constexpr int kSpiNumber = 5;
+inline constexpr int kSpiNumber = 6;
 // Compiler ABI and the sizes of the SPI's structs: a plugin built otherwise is refused.
 #define TT_STRING2(x) #x
 #define TT_STRING(x) TT_STRING2(x)
@@ -211,7 +212,7 @@ struct SpiBuild {
       "gxx-abi-" TT_STRING(__GXX_ABI_VERSION) "-cxx11-" TT_STRING(_GLIBCXX_USE_CXX11_ABI);
   size_t view = sizeof(View), table = sizeof(KernelTable), context = sizeof(KernelContext),
          info = sizeof(DeviceInfo), event = sizeof(Event), stats = sizeof(MemoryStats);
-  size_t others = sizeof(Block) + sizeof(ErrorWord) + sizeof(Unusable) + sizeof(ViewList) +
+  size_t others = sizeof(MemoryBlock) + sizeof(ErrorWord) + sizeof(Unusable) + sizeof(ViewList) +
                   sizeof(UnaryParams) + sizeof(ReduceParams) + sizeof(MatmulParams) +
                   sizeof(Conv2dParams) + sizeof(Pool2dParams) + sizeof(RampParams) +
                   sizeof(RandomParams) + sizeof(LossParams) + sizeof(BatchNormParams) +
