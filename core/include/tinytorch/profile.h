@@ -168,8 +168,8 @@ struct TT_API ProfileDifference {
     std::string category;
     int64_t a = 0, b = 0;
     // Why they differ, from the blocks of one side that have no equal on the other: "workspace of
-    // matmul", "copy by contiguous", "saved by max_pool2d", "element size of relu", ... ; "" if
-    // they do not differ.
+    // matmul", "copy by contiguous", "saved by max_pool2d", "element size of relu", ... ; up to
+    // three, with their bytes; "" if they do not differ.
     std::string cause;
   };
   struct Op {
