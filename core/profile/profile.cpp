@@ -91,6 +91,14 @@ void memory_text(std::string& out, const MemoryProfile& m) {
          seconds(m.allocate_seconds).c_str());
   append(out, "  a step: %.1f allocations, %.1f system calls, live bytes grow by %s\n",
          m.allocs_per_step, m.system_calls_per_step, bytes(m.leak_bytes_per_step).c_str());
+  if (!m.grown.empty()) append(out, "  what grew from the first step's end to the last's:\n");
+  for (size_t i = 0; i < std::min<size_t>(m.grown.size(), 10); ++i) {
+    const Growth& g = m.grown[i];
+    append(out, "    %12s a step, %12s in %lld blocks, %-16s %-24s %s\n",
+           bytes(g.bytes_per_step).c_str(), bytes(g.bytes).c_str(),
+           static_cast<long long>(g.blocks), name_of(g.category),
+           g.op.empty() ? "(written by no op)" : g.op.c_str(), g.module.c_str());
+  }
   append(out, "  alive at the peak:\n");
   for (size_t i = 0; i < std::min<size_t>(m.alive_at_peak.size(), 10); ++i) {
     const LiveBlock& b = m.alive_at_peak[i];
