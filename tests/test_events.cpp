@@ -126,8 +126,8 @@ std::vector<Event> all_sorts_of_events() {
     e.pointer = reinterpret_cast<const void*>(static_cast<uintptr_t>(next()));
     e.bytes = i % 11 ? static_cast<int64_t>(next()) : INT64_MIN;
     e.flops = i % 2 ? static_cast<double>(next()) : -0.0;
-    e.op = next();
-    e.forward_op = i % 13 ? next() : UINT64_MAX;
+    e.op = i % 13 ? next() : UINT64_MAX;
+    e.forward_op = i % 3 ? "matmul" : "";
     e.module = i % 4 ? "net.2" : "";
     events.push_back(e);
   }

@@ -132,6 +132,27 @@ TT_COLD void make_fit(Tensor& g, const NodeOutput& o, const char* op) {
   if (g.dtype() != o.dtype) g = g.to(o.dtype);
 }
 
+// While it lives, what happens on the thread belongs to the gradient of this node, and to its
+// module, in whatever scope the pass runs.
+class Running {
+ public:
+  explicit Running(Node* n) : current_(t_.current), module_(t_.module) {
+    t_.current = n;
+    t_.module = n->module;
+  }
+  ~Running() {
+    t_.current = current_;
+    t_.module = module_;
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+ private:
+  ThreadState& t_ = thread_state();
+  Node* const current_;
+  const char* const module_;
+};
+
 class Pass {
  public:
   Pass(const GradOptions& options, const std::vector<Tensor>* inputs, std::vector<Tensor>* results)
@@ -162,6 +183,7 @@ void Pass::start(const Tensor& output, const Tensor& grad) {
         "NoGrad");
   Node* n = output.impl()->link;
   if (!needed(n)) return;
+  const Running running(n);
   Tensor g = grad;
   if (!g.defined()) {
     if (output.numel() != 1)
@@ -223,6 +245,7 @@ void Pass::visit(Node* n) {
     drop_gradients(n);
     throw_spent(n);
   }
+  const Running running(n);
   Tensor one;
   std::vector<Tensor> many;
   const Tensor* grads_out = &one;
@@ -250,11 +273,8 @@ void Pass::visit(Node* n) {
     more.resize(n->n_inputs);
     grads_in = more.data();
   }
-  ThreadState& t = thread_state();
-  t.current = n;
   const bool walked = need.bits || n->n_inputs > 64;  // else an input of grad(): stays as it is
   if (walked) n->apply(grads_out, need, grads_in);
-  t.current = nullptr;
   one = Tensor();
   many.clear();
   if (!walked) return;
@@ -325,17 +345,12 @@ void Pass::find_needed(const std::vector<Root>& roots) {
     if (wanted) needed_.insert(n);
 }
 
-// What a pass changes on its thread, put back however it ends. current is null between nodes of a
-// pass.
+// Gradients are recorded in a pass only where it is asked for.
 struct Ambient {
   ThreadState& t = thread_state();
   const bool no_grad = t.no_grad;
-  Node* const current = t.current;
   explicit Ambient(bool create_graph) { t.no_grad = !create_graph; }
-  ~Ambient() {
-    t.no_grad = no_grad;
-    t.current = current;
-  }
+  ~Ambient() { t.no_grad = no_grad; }
 };
 
 }  // namespace

@@ -62,8 +62,7 @@ struct Node {
   uint64_t seq =
       0;  // greater than that of every input, so that a heap orders the backward pass; 0: a leaf
   const char* op;
-  const char* module = "";
-  uint64_t event = 0;  // of the op, while observed
+  const char* module = nullptr;  // where it was made
   Edge* edges = nullptr;
   NodeOutput first;
   std::unique_ptr<NodeOutput[]> more;  // outputs 1, 2, ...
@@ -168,10 +167,7 @@ inline void connect(Node* n, const Tensor* const* in, size_t count) {
     if (!e->leaf && e->seq > seq) seq = e->seq;
   }
   n->seq = t.seq = seq + 1;
-  if (TT_UNLIKELY(detail::hooks.load(std::memory_order_relaxed) != 0)) {
-    n->module = t.module ? t.module : "";
-    n->event = t.op_id;
-  }
+  n->module = t.module;
   for (size_t i = 0; i < count; ++i) {
     Node* e = n->edges[i].node;
     if (TT_UNLIKELY(e && e->leaf && e->extras)) note_leaf_use(e, n->seq);

@@ -12,16 +12,7 @@ const char* running_node() noexcept {
   const Node* n = thread_state().current;
   return n ? n->op : nullptr;
 }
-uint64_t running_event() noexcept {
-  const Node* n = thread_state().current;
-  return n ? n->event : 0;
-}
-struct Install {
-  Install() {
-    current_node_name = running_node;
-    current_node_event = running_event;
-  }
-} install;
+[[maybe_unused]] const bool installed = (current_node_name = running_node, true);
 
 std::atomic<uint64_t> g_hook_id{0};
 

@@ -33,7 +33,7 @@ Tensor Module::forward(const Tensor&) {
 // a root has none.
 Tensor Module::call_observed(const Tensor& x) {
   std::optional<ModuleScope> scope;
-  if (observed() && !name_.empty()) scope.emplace(name_);
+  if (naming_modules() && !name_.empty()) scope.emplace(name_);
   Tensor out = forward(x);
   const size_t count = hooks_.size();
   for (size_t i = 0; i < count && i < hooks_.size(); ++i) {  // a hook may remove itself

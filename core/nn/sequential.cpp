@@ -44,7 +44,7 @@ Tensor Sequential::forward(const Tensor& x) {
       out = (*step.module)(*in);
     } else {
       std::optional<ModuleScope> scope;
-      if (observed()) scope.emplace(step.module->name());
+      if (naming_modules()) scope.emplace(step.module->name());
       out = step.linear->forward(*in, step.activation);
       ++i;
     }

@@ -230,6 +230,29 @@ Tensor Tensor::unsqueeze(int dim) const {
   return reshaped("unsqueeze", *this, shape, strides);
 }
 
+// Elements from, from + step, ... before `to`, which lie inside.
+static Tensor sliced(const char* op, const Tensor& t, int d, int64_t from, int64_t to,
+                     int64_t step) {
+  Shape shape = shape_of(t), strides = strides_of(t);
+  shape[d] = to > from ? (to - from - 1) / step + 1 : 0;
+  const int64_t offset = shape[d] ? from * strides[d] : 0;
+  if (shape[d] > 1) strides[d] *= step;
+  Tensor out = alias(t, shape, strides, offset);
+  if (!recording(t)) return out;
+  return attach(out, op, {t}, [before = shape_of(t), d, from, to, step](const Tensor& g) {
+    // zeros with g in their middle, made of ops so that it has a gradient itself
+    if (step == 1) {
+      Shape left = before, right = before;
+      left[d] = from;
+      right[d] = before[d] - to;
+      const TensorOptions options{.dtype = g.dtype(), .device = g.device()};
+      return Grads{cat({zeros(left, options), g, zeros(right, options)}, d)};
+    }
+    const Tensor index = arange(from, to, step, {.device = g.device()});
+    return Grads{index_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, index, g)};
+  });
+}
+
 Tensor Tensor::slice(int dim, int64_t start, int64_t end, int64_t step) const {
   check_defined("slice", *this);
   if (rank() == 0) throw ShapeError(op_text("slice", *this) + ", needed: at least one dim");
@@ -240,36 +263,18 @@ Tensor Tensor::slice(int dim, int64_t start, int64_t end, int64_t step) const {
   const int64_t n = impl_->view.shape[d];
   auto clamped = [n](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + n : i, 0, n); };
   const int64_t from = clamped(start), to = std::max(from, clamped(end));
-  Shape shape = shape_of(*this), strides = strides_of(*this);
-  shape[d] = to > from ? (to - from - 1) / step + 1 : 0;
-  const int64_t offset = shape[d] ? from * strides[d] : 0;
-  if (shape[d] > 1) strides[d] *= step;
-  Tensor out = alias(*this, shape, strides, offset);
-  if (!recording(*this)) return out;
-  return attach(
-      out, "slice", {*this}, [before = shape_of(*this), d, from, to, step](const Tensor& g) {
-        // zeros with g in their middle, made of ops so that it has a gradient itself
-        if (step == 1) {
-          Shape left = before, right = before;
-          left[d] = from;
-          right[d] = before[d] - to;
-          const TensorOptions options{.dtype = g.dtype(), .device = g.device()};
-          return Grads{cat({zeros(left, options), g, zeros(right, options)}, d)};
-        }
-        const Tensor index = arange(from, to, step, {.device = g.device()});
-        return Grads{
-            index_add(zeros(before, {.dtype = g.dtype(), .device = g.device()}), d, index, g)};
-      });
+  return sliced("slice", *this, d, from, to, step);
 }
 Tensor Tensor::narrow(int dim, int64_t start, int64_t length) const {
   check_defined("narrow", *this);
   if (rank() == 0) throw ShapeError(op_text("narrow", *this) + ", needed: at least one dim");
-  const int64_t n = size(dim);
+  const int d = wrap_dim("narrow", dim, impl_->view);
+  const int64_t n = impl_->view.shape[d];
   if (start < 0 || length < 0 || start > n - length)
     throw ShapeError(op_text("narrow", *this) + " at dim " + std::to_string(dim) + " from " +
                      std::to_string(start) + " by " + std::to_string(length) +
                      ", needed: inside its size " + std::to_string(n));
-  return slice(dim, start, start + length);
+  return sliced("narrow", *this, d, start, start + length, 1);
 }
 Tensor Tensor::select(int dim, int64_t index) const {
   check_defined("select", *this);

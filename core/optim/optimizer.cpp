@@ -145,6 +145,7 @@ int Optimizer::gather(Cohort& cohort) {
 
 // Takes the parameters without gradient out of the cohort: from now on their step counts differ.
 Optimizer::Cohort Optimizer::split_idle(Cohort& cohort) {
+  CategoryGuard category(Category::optimizer_state);
   Cohort active, idle;
   active.hyper = cohort.hyper;
   const CapturePause once;

@@ -147,18 +147,34 @@ std::vector<DeviceProfile> analyse(const EventLog& log, const Recorded& recorded
   });
 
   std::vector<DeviceProfile> profiles;
-  std::map<std::string_view, BlocksAtPeak> blocks;
+  std::map<std::string_view, Blocks> blocks;
   for (auto& [name, d] : devices) {
     DeviceProfile& out = profiles.emplace_back();
     out.device = name;
     d.finish(out);
-    blocks.try_emplace(name, d.peak_event, d.rows);
+    blocks.try_emplace(name, d.peak_event);
   }
+  int64_t events = 0;
+  const std::vector<int64_t>& ends = recorded.step_events;
+  const auto look_for_ends = [&] {
+    if (ends.size() < 2 || (events != ends.front() && events != ends.back())) return;
+    for (auto& [name, b] : blocks) {
+      if (events == ends.front()) b.first_step_ended();
+      if (events == ends.back()) b.last_step_ended();
+    }
+  };
   log.for_each([&](const Event& e) {
+    look_for_ends();
+    ++events;
     if (*e.device) blocks.at(e.device).follow(e);
   });
-  for (DeviceProfile& out : profiles)
-    out.memory.alive_at_peak = blocks.at(out.device).finish(out.memory.peak_bytes);
+  look_for_ends();
+  for (DeviceProfile& out : profiles) {
+    Blocks& b = blocks.at(out.device);
+    b.finish();
+    out.memory.alive_at_peak = b.at_peak(out.memory.peak_bytes);
+    if (ends.size() > 1) out.memory.grown = b.grown(ends.size() - 1);
+  }
   return profiles;
 }
 

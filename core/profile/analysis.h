@@ -20,6 +20,7 @@ struct Recorded {
     std::vector<MemoryStats> at_steps;  // at the end of each; zeros before the device was opened
   };
   int64_t start_ns = 0;
+  std::vector<int64_t> step_events;  // so far, at the end of each step
   std::map<std::string, Stats, std::less<>> devices;
 
   const Stats& of(std::string_view device) const;  // zeros for one that is not there
@@ -36,8 +37,6 @@ class OpRows {
  public:
   void op(const Event& e);
   void timing(const Event& e);
-  // Module of an op that came: a backward op's is that of its forward op.
-  std::string_view module_of(const Event& op) const;
   std::vector<OpProfile> sorted() const;
 
  private:
@@ -45,7 +44,7 @@ class OpRows {
   using Row = std::pair<const Key, OpProfile>;  // a node of the map, which never moves
 
   std::map<Key, OpProfile> rows_;             // with empty names
-  std::unordered_map<uint64_t, Row*> of_id_;  // of every op: backward ops and timings name one
+  std::unordered_map<uint64_t, Row*> of_id_;  // of every op: timings name one
 };
 
 // At most kMost points; of more the higher one of each two neighbours stays.
@@ -61,18 +60,24 @@ class Timeline {
   std::vector<MemoryPoint> points_;
 };
 
-// The second pass: who lived just after the device's event number `peak` (from 0; -1: before all).
-class BlocksAtPeak {
+// The second pass: who lived just after the device's event number `peak` (from 0; -1: before all),
+// and of whom more lived at the end of the last step than at that of the first.
+class Blocks {
  public:
-  BlocksAtPeak(int64_t peak, const OpRows& rows) : peak_(peak), rows_(rows) {}
+  explicit Blocks(int64_t peak) : peak_(peak) {}
   void follow(const Event& e);
+  void first_step_ended();
+  void last_step_ended();
+  void finish();  // after the last event
   // Largest first; what `peak_bytes` has beyond the known blocks as one of category `other`.
-  std::vector<LiveBlock> finish(int64_t peak_bytes);
+  std::vector<LiveBlock> at_peak(int64_t peak_bytes);
+  // Largest first, with the growth in each of so many steps.
+  std::vector<Growth> grown(size_t steps) const;
 
  private:
   struct Known {
     LiveBlock block;
-    bool at_peak = false;
+    bool at_peak = false, after_first = false, after_last = false;
   };
   struct Pending {  // the op that writes the block comes later, on the same thread
     uint32_t thread;
@@ -82,13 +87,14 @@ class BlocksAtPeak {
   };
   void wrote(const Event& e);
   void leave(const void* pointer, int64_t op);
+  void count_growth(const Known& known);
 
   const int64_t peak_;
-  const OpRows& rows_;
   int64_t events_ = 0, ops_ = 0;
   std::unordered_map<const void*, Known> live_;
   std::vector<Pending> pending_;
   std::vector<LiveBlock> found_;
+  std::map<std::tuple<std::string, std::string, Category>, Growth> growth_;
 };
 
 }  // namespace tinytorch::profiling

@@ -97,6 +97,43 @@ std::string alive(const MemoryProfile& memory) {
   return html(table);
 }
 
+std::string grown(const MemoryProfile& memory) {
+  Table table{{{"made by"},
+               {"category"},
+               {"module"},
+               {"blocks", true},
+               {"bytes", true},
+               {"bytes in a step", true}},
+              {},
+              15};
+  for (const Growth& growth : memory.grown) {
+    table.rows.push_back({{growth.op},
+                          {title_of(growth.category), -1, static_cast<int>(growth.category)},
+                          {growth.module},
+                          {text(number(growth.blocks), Unit::count)},
+                          {text(number(growth.bytes), Unit::bytes)},
+                          {text(growth.bytes_per_step, Unit::bytes)}});
+  }
+  return html(table);
+}
+
+std::string growth_section(const Runs& runs) {
+  std::string body;
+  for (const Run& run : runs) {
+    const MemoryProfile& memory = run.device->memory;
+    if (memory.grown.empty()) continue;
+    body += heading(runs, run) +
+            paragraph("Live bytes grow by " + text(memory.leak_bytes_per_step, Unit::bytes) +
+                      " in a step, the slope over the ends of all steps but the first.") +
+            grown(memory);
+  }
+  if (body.empty()) return "";
+  return section("What grew",
+                 "Blocks of which more bytes were alive at the end of the last step than at that "
+                 "of the first, largest first.",
+                 body);
+}
+
 }  // namespace
 
 Chart memory_timeline(const DeviceProfile& device, bool over_time) {
@@ -138,10 +175,11 @@ std::string memory_section(const Runs& runs) {
              "shapes alone; workspace of kernels comes on top.",
              peaks(runs)) +
          section("Memory over the run",
-                 "Above by the index of the op, so that devices line up; below by time. Point at a "
-                 "place for its values.",
+                 "Above by the index of the op: devices line up as long as the same ops run on "
+                 "them, and drift apart where one fuses several. Below by time. Point at a place "
+                 "for its values.",
                  (runs.size() > 1 ? totals(runs) : "") + timelines) +
-         section("What lived at the peak", "Largest first.", blocks);
+         section("What lived at the peak", "Largest first.", blocks) + growth_section(runs);
 }
 
 namespace {

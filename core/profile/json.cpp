@@ -48,10 +48,12 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OpProfile, op, module, forward_op, phase, cal
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Roofline, flops_per_second, bytes_per_second)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryPoint, op, seconds, live, reserved)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LiveBlock, category, phase, op, module, bytes, born, freed)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Growth, op, module, category, blocks, bytes, bytes_per_step)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryProfile, timeline, peak_bytes, peak_op, peak_seconds,
                                    at_peak, alive_at_peak, unknown_bytes, expected_peak_bytes,
                                    expected_at_peak, before, after, peak_reserved, allocate_seconds,
-                                   allocs_per_step, system_calls_per_step, leak_bytes_per_step)
+                                   allocs_per_step, system_calls_per_step, leak_bytes_per_step,
+                                   grown)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceProfile, device, ops, memory, copies, copy_bytes,
                                    copy_seconds, roofline)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Profile, devices, step_seconds, seconds, events, lost_events,

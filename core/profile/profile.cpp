@@ -94,6 +94,14 @@ void memory_text(std::string& out, const MemoryProfile& m) {
   append(out, "  a step: %.1f allocations, %.1f system calls, live bytes grow by %s\n",
          m.allocs_per_step, m.system_calls_per_step, bytes(m.leak_bytes_per_step).c_str());
   constexpr size_t kShownBlocks = 10;
+  if (!m.grown.empty()) append(out, "  what grew from the first step's end to the last's:\n");
+  for (size_t i = 0; i < std::min(m.grown.size(), kShownBlocks); ++i) {
+    const Growth& g = m.grown[i];
+    append(out, "    %12s a step, %12s in %lld blocks, %-16s %-24s %s\n",
+           bytes(g.bytes_per_step).c_str(), bytes(g.bytes).c_str(),
+           static_cast<long long>(g.blocks), name_of(g.category),
+           g.op.empty() ? "(written by no op)" : g.op.c_str(), one_line(g.module).c_str());
+  }
   const std::vector<LiveBlock>& alive = m.alive_at_peak;
   if (!alive.empty()) append(out, "  alive at the peak:\n");
   for (size_t i = 0; i < std::min(alive.size(), kShownBlocks); ++i) {

@@ -69,8 +69,7 @@ struct Profiler::State {
   const ProfilerOptions options;
   EventLog log;
   profiling::Recorded recorded;
-  std::vector<int64_t> step_ends;    // ns
-  std::vector<int64_t> step_events;  // so far, at the end of each step
+  std::vector<int64_t> step_ends;  // ns
   Cost cost{};
   std::optional<Subscription> subscription;  // last: ends first
 
@@ -96,11 +95,12 @@ void Profiler::step() {
     at_steps.resize(s.step_ends.size());
     at_steps.push_back(memory_stats(d));
   }
-  s.step_events.push_back(s.log.size());
+  s.recorded.step_events.push_back(s.log.size());
   s.step_ends.push_back(host_clock_ns());
 }
 
 void Profiler::State::steps(Profile& profile) const {
+  const std::vector<int64_t>& step_events = recorded.step_events;
   int64_t from = recorded.start_ns;
   for (int64_t end : step_ends) {
     profile.step_seconds.push_back(static_cast<double>(end - from) * 1e-9);

@@ -1,4 +1,5 @@
-// Rows of ops, points of a timeline, blocks at the peak: what a device's profile is made of.
+// Rows of ops, points of a timeline, blocks at the peak and those that grow in number: what a
+// device's profile is made of.
 #include <algorithm>
 
 #include "core/profile/analysis.h"
@@ -8,12 +9,7 @@ namespace tinytorch::profiling {
 // ---- ops
 
 void OpRows::op(const Event& e) {
-  std::string_view module = e.module, forward;
-  if (const auto it = of_id_.find(e.forward_op); it != of_id_.end()) {
-    forward = std::get<0>(it->second->first);
-    if (module.empty()) module = std::get<1>(it->second->first);
-  }
-  Row& found = *rows_.try_emplace({e.name, module, forward, e.phase}).first;
+  Row& found = *rows_.try_emplace({e.name, e.module, e.forward_op, e.phase}).first;
   of_id_[e.id] = &found;
   OpProfile& r = found.second;
   ++r.calls;
@@ -26,11 +22,6 @@ void OpRows::timing(const Event& e) {
   const auto it = of_id_.find(e.op);
   if (it == of_id_.end()) return;  // launched before the profile began
   it->second->second.device_seconds += static_cast<double>(e.end_ns) * 1e-9;
-}
-
-std::string_view OpRows::module_of(const Event& op) const {
-  const auto it = of_id_.find(op.id);
-  return it != of_id_.end() ? std::get<1>(it->second->first) : std::string_view(op.module);
 }
 
 std::vector<OpProfile> OpRows::sorted() const {
@@ -73,9 +64,9 @@ std::vector<MemoryPoint> Timeline::finish() {
   return std::move(points_);
 }
 
-// ---- blocks at the peak
+// ---- blocks
 
-void BlocksAtPeak::follow(const Event& e) {
+void Blocks::follow(const Event& e) {
   switch (e.kind) {
     case EventKind::op:
       wrote(e);
@@ -106,7 +97,7 @@ void BlocksAtPeak::follow(const Event& e) {
 }
 
 // An op's outputs are allocated before it, its workspace during it and perhaps on other threads.
-void BlocksAtPeak::wrote(const Event& e) {
+void Blocks::wrote(const Event& e) {
   std::erase_if(pending_, [&](const Pending& p) {
     if (p.thread != e.thread && !p.workspace) return false;
     const auto it = live_.find(p.pointer);
@@ -115,15 +106,16 @@ void BlocksAtPeak::wrote(const Event& e) {
                                            : nullptr;
     if (!block) return true;
     block->op = e.name;
-    if (block->module.empty()) block->module = rows_.module_of(e);
+    if (block->module.empty()) block->module = e.module;
     return true;
   });
 }
 
-void BlocksAtPeak::leave(const void* pointer, int64_t op) {
+void Blocks::leave(const void* pointer, int64_t op) {
   const auto it = live_.find(pointer);
   if (it == live_.end()) return;
   Known& known = it->second;
+  count_growth(known);
   if (known.at_peak) {
     known.block.freed = op;
     for (Pending& p : pending_)
@@ -133,9 +125,44 @@ void BlocksAtPeak::leave(const void* pointer, int64_t op) {
   live_.erase(it);
 }
 
-std::vector<LiveBlock> BlocksAtPeak::finish(int64_t peak_bytes) {
-  for (auto& [pointer, known] : live_)
+void Blocks::first_step_ended() {
+  for (auto& [pointer, known] : live_) known.after_first = true;
+}
+void Blocks::last_step_ended() {
+  for (auto& [pointer, known] : live_) known.after_last = true;
+}
+
+void Blocks::count_growth(const Known& known) {
+  const int64_t change = int64_t{known.after_last} - int64_t{known.after_first};
+  if (change == 0) return;
+  const LiveBlock& block = known.block;
+  Growth& growth = growth_[{block.op, block.module, block.category}];
+  growth.blocks += change;
+  growth.bytes += change * block.bytes;
+}
+
+void Blocks::finish() {
+  for (auto& [pointer, known] : live_) {
+    count_growth(known);
     if (known.at_peak) found_.push_back(std::move(known.block));
+  }
+  live_.clear();
+}
+
+std::vector<Growth> Blocks::grown(size_t steps) const {
+  std::vector<Growth> out;
+  for (const auto& [key, sum] : growth_) {
+    if (sum.bytes <= 0) continue;
+    Growth& growth = out.emplace_back(sum);
+    std::tie(growth.op, growth.module, growth.category) = key;
+    growth.bytes_per_step = static_cast<double>(sum.bytes) / static_cast<double>(steps);
+  }
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Growth& a, const Growth& b) { return a.bytes > b.bytes; });
+  return out;
+}
+
+std::vector<LiveBlock> Blocks::at_peak(int64_t peak_bytes) {
   int64_t rest = peak_bytes;
   for (const LiveBlock& block : found_) rest -= block.bytes;
   if (rest != 0) {

@@ -91,13 +91,11 @@ void Trace::span(const Event& e, int process, uint32_t thread, int64_t start_ns,
                  ns >= 0 ? "X" : "i", process, thread, us(start_ns),
                  static_cast<double>(std::max<int64_t>(ns, 0)) * 1e-3);
   line_ += quoted(e.name) + ",\"cat\":\"" + (ns >= 0 ? name_of(e.phase) : name_of(e.kind));
-  report::append(line_,
-                 "\",\"args\":{\"id\":%llu,\"op\":%llu,\"forward_op\":%llu,\"bytes\":%lld,"
-                 "\"flops\":%.0f,\"module\":",
-                 static_cast<unsigned long long>(e.id), static_cast<unsigned long long>(e.op),
-                 static_cast<unsigned long long>(e.forward_op), static_cast<long long>(e.bytes),
-                 e.flops);
-  line_ += quoted(e.module) + "}}";
+  report::append(
+      line_, "\",\"args\":{\"id\":%llu,\"op\":%llu,\"bytes\":%lld,\"flops\":%.0f,\"forward_op\":",
+      static_cast<unsigned long long>(e.id), static_cast<unsigned long long>(e.op),
+      static_cast<long long>(e.bytes), e.flops);
+  line_ += quoted(e.forward_op) + ",\"module\":" + quoted(e.module) + "}}";
 }
 
 void Trace::memory(const Event& e, const Track& track) {

@@ -52,7 +52,7 @@ Words words(const Event& e) noexcept {
           address(e.device),
           address(e.module),
           std::bit_cast<uint64_t>(e.flops),
-          e.forward_op};
+          address(e.forward_op)};
 }
 
 // Names and labels live as long as the program.
@@ -72,7 +72,7 @@ Event event(const Words& w) noexcept {
   e.device = pointer<char>(w[8]);
   e.module = pointer<char>(w[9]);
   e.flops = std::bit_cast<double>(w[10]);
-  e.forward_op = w[11];
+  e.forward_op = pointer<char>(w[11]);
   return e;
 }
 

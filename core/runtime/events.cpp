@@ -69,13 +69,11 @@ Timings& timings() {
 }
 
 const char* no_node() noexcept { return nullptr; }
-uint64_t no_event() noexcept { return 0; }
 void no_blocks(DeviceState*, Observer&) {}
 
 }  // namespace
 
 const char* (*current_node_name)() noexcept = no_node;
-uint64_t (*current_node_event)() noexcept = no_event;
 void (*announce_blocks)(DeviceState* d, Observer& to) = no_blocks;
 
 const char* name_of(EventKind k) {
@@ -129,10 +127,9 @@ void deliver(Event& e) noexcept {
   if (e.kind != EventKind::timing)
     e.phase = t.current ? Phase::backward : static_cast<Phase>(t.phase);
   if (e.category == Category::unknown) e.category = static_cast<Category>(t.category);
-  if (e.category == Category::unknown)
-    e.category = e.phase == Phase::backward ? Category::gradient : Category::activation;
+  if (e.category == Category::unknown) e.category = usual_category(e.phase);
   if (e.kind != EventKind::op && e.kind != EventKind::timing) e.op = t.op_id;
-  if (e.kind == EventKind::op && t.current) e.forward_op = current_node_event();
+  if (e.kind == EventKind::op && t.current && !*e.forward_op) e.forward_op = current_node_name();
   e.module = t.module ? t.module : "";
   if (!e.start_ns && e.kind != EventKind::timing) e.start_ns = e.end_ns = host_clock_ns();
   Observers& o = observers();

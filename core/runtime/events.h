@@ -17,10 +17,14 @@ const char* device_label(const Allocator* allocator) noexcept;  // "cpu:0"
 void keep_timing(DeviceState* d, Stream* s, const Event& op, Marker begin, Marker end) noexcept;
 void flush_timings(Stream* s) noexcept;
 
-// Set by autograd: name of the node whose formula runs on this thread, or null; and the event id of
-// the op that made it.
+// Set by autograd: name of the node whose formula runs on this thread, or null.
 extern const char* (*current_node_name)() noexcept;
-extern uint64_t (*current_node_event)() noexcept;
+
+// Of memory for which no guard says another one.
+inline Category usual_category(Phase phase) {
+  constexpr Category kOf[] = {Category::activation, Category::gradient, Category::workspace};
+  return kOf[static_cast<int>(phase)];
+}
 
 // Set by the layer of storages: an alloc event for each listed block of the device.
 extern void (*announce_blocks)(DeviceState* d, Observer& to);

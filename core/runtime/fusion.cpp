@@ -238,6 +238,7 @@ Chain* Fusion::make_chain(std::vector<Candidate>& candidates, size_t first, size
   chain->run = run_chain;
   chain->op = interned(name);
   chain->module = front.module;
+  chain->forward_op = front.forward_op;
   chain->phase = front.phase;
   chain->backend = r_.device->backend;
   chain->numel = candidates[0].views[0]->value.numel;

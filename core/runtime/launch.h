@@ -35,6 +35,7 @@ class LaunchEvent {
   ~LaunchEvent();
   LaunchEvent(const LaunchEvent&) = delete;
   LaunchEvent& operator=(const LaunchEvent&) = delete;
+  void set_forward_op(const char* name) { event_.forward_op = name; }  // else the running node's
 
  private:
   DeviceState* device_;

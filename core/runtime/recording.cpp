@@ -7,6 +7,7 @@
 
 #include <tinytorch/graph.h>
 
+#include "core/runtime/events.h"
 #include "core/runtime/fork.h"
 
 namespace tinytorch {
@@ -48,7 +49,7 @@ Recording::Recording(DeviceState* d, Stream* s)
   Active& a = active();
   std::lock_guard lock(a.mutex);
   a.list.push_back(this);
-  detail::hooks.fetch_or(kCapturing);
+  detail::hooks.fetch_or(detail::kCapturing);
   thread_state().recording = this;
   resume(d, s);
 }
@@ -59,7 +60,7 @@ Recording::~Recording() {
   Active& a = active();
   std::lock_guard lock(a.mutex);
   a.list.erase(std::find(a.list.begin(), a.list.end(), this));
-  if (a.list.empty()) detail::hooks.fetch_and(~kCapturing);
+  if (a.list.empty()) detail::hooks.fetch_and(~detail::kCapturing);
 }
 
 // What is given to `later` from now on runs after what was given to `earlier`.
@@ -188,6 +189,7 @@ void Recording::add(BoundLaunch* launch, const char* op, const KernelCost& cost)
   launch->op = op;
   launch->cost = cost;
   launch->module = t.module;
+  launch->forward_op = t.current ? current_node_name() : "";
   launch->phase = t.current ? static_cast<uint8_t>(Phase::backward) : t.phase;
   launches.push_back(launch);
 }

@@ -27,7 +27,7 @@ struct BoundLaunch {
   const char* op;
   char* workspace = nullptr;  // its place in the arena
   size_t workspace_bytes = 0;
-  const char* module;
+  const char *module, *forward_op;  // of its events
   KernelCost cost;
   uint8_t phase;
 };
@@ -176,8 +176,6 @@ TT_INLINE void not_in_capture(const char* op, const char* what) {
 // Of ops that hand elements to the host.
 inline constexpr const char* kNoReading =
     "inside a capture: a replay would not read; call it after replay()";
-// Set while any thread captures, beside kObserved and kAnomaly.
-inline constexpr uint32_t kCapturing = 4;
 
 template <class... P>
 void Recording::bind(void (*kernel)(KernelContext&, P...), const char* op, const KernelCost& cost,

@@ -213,6 +213,7 @@ void Graph::Impl::run_observed(Stream* s, KernelContext& c, Scratch& scratch) {
     t.phase = launch->phase;
     {
       LaunchEvent event(launch->op, device, s, launch->cost);
+      event.set_forward_op(launch->forward_op);
       launch->run(*launch, c);
     }
     if (t.error.kind) throw_value_error(t.error);

@@ -54,8 +54,7 @@ void announce(DeviceState* d, Observer& to) {
 Category ambient_category() {
   const ThreadState& t = thread_state();
   if (t.category) return static_cast<Category>(t.category);
-  const bool backward = t.current || static_cast<Phase>(t.phase) == Phase::backward;
-  return backward ? Category::gradient : Category::activation;
+  return usual_category(t.current ? Phase::backward : static_cast<Phase>(t.phase));
 }
 
 [[noreturn]] TT_COLD void throw_out_of_memory(DeviceState* d, const std::string& why) {

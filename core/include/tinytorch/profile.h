@@ -50,7 +50,9 @@ TT_API Roofline measure_roofline(const Device& device);
 TT_API double achieved_share(const OpProfile& op, const Roofline& roofline);
 
 // Op indices count the ops of one device from 0 in the order in which they end. What happens
-// between two ops (the next one's outputs are allocated then) has the index of the next.
+// between two ops (the next one's outputs are allocated then) has the index of the next. An index
+// means the same on two devices as long as the same ops ran in the same order: one that has no
+// fused kernel for an op runs several in its place, and counts ahead from there.
 struct MemoryPoint {
   int64_t op = 0;
   double seconds = 0;  // since the profile began
@@ -67,6 +69,16 @@ struct LiveBlock {
   int64_t bytes = 0;
   int64_t born = -1;   // op index of its allocation; -1: before the profile
   int64_t freed = -1;  // op index at which it was freed; -1: alive at the end
+};
+
+// Blocks of one op, module path and category of which more bytes were alive at the end of the last
+// step than at that of the first.
+struct Growth {
+  std::string op;  // that wrote them first
+  std::string module;
+  Category category = Category::unknown;
+  int64_t blocks = 0, bytes = 0;  // how many more; blocks is 0 where they grew in size
+  double bytes_per_step = 0;
 };
 
 struct TT_API MemoryProfile {
@@ -89,6 +101,7 @@ struct TT_API MemoryProfile {
   // Over all steps but the first, which makes state and fills caches (or over it, if it is alone).
   double allocs_per_step = 0, system_calls_per_step = 0;
   double leak_bytes_per_step = 0;  // slope of in_use from the end of the first step on
+  std::vector<Growth> grown;       // what makes it, largest first; empty below two steps
 
   double hit_rate() const;         // of allocations served without a call to the system, 0 to 1
   double fragmentation() const;    // share of what is reserved at the end and not in use, 0 to 1

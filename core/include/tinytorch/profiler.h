@@ -44,9 +44,9 @@ struct Event {
   const void* pointer = nullptr;  // alloc, free, retag: the block
   int64_t bytes = 0;              // alloc, free, retag: asked for; op, copy: read and written
   double flops = 0;
-  uint64_t op = 0;          // the op during which this happened; of a timing event: the op it times
-  uint64_t forward_op = 0;  // backward ops: id of the forward op whose gradient this is
-  const char* module = "";  // interned path such as "net.2"
+  uint64_t op = 0;  // the op during which this happened; of a timing event: the op it times
+  const char* forward_op = "";  // of a backward op: the op whose gradient it computes; else ""
+  const char* module = "";      // interned path such as "net.2"; in the backward pass the forward's
 };
 
 // on_event is called on the thread where the event happens, never on two at once; it must neither
@@ -75,11 +75,15 @@ class TT_API Subscription {
 
 namespace detail {
 extern TT_API std::atomic<uint32_t>
-    hooks;  // bit 0: observers; bit 1: some thread is in anomaly mode
-inline constexpr uint32_t kObserved = 1, kAnomaly = 2;
+    hooks;  // bits: there are observers; some thread is in anomaly mode; some thread captures
+inline constexpr uint32_t kObserved = 1, kAnomaly = 2, kCapturing = 4;
 }  // namespace detail
 TT_INLINE bool observed() {
   return detail::hooks.load(std::memory_order_relaxed) & detail::kObserved;
+}
+// Do modules name themselves? Also in a capture, since an observer may see its replays.
+TT_INLINE bool naming_modules() {
+  return detail::hooks.load(std::memory_order_relaxed) & (detail::kObserved | detail::kCapturing);
 }
 
 // The clock of events: std::chrono::steady_clock, at most some microseconds behind it.
@@ -106,6 +110,8 @@ class TT_API CategoryGuard {
 class Tensor;
 TT_API void set_category(const Tensor& tensor, Category category);
 
+// Where no CategoryGuard says another one, memory is of category gradient in the backward phase,
+// workspace in the optimizer's and activation in the forward phase.
 class TT_API PhaseGuard {
  public:
   explicit PhaseGuard(Phase phase) noexcept;

@@ -47,7 +47,7 @@ class TT_API Module {
   // of their own.
   virtual Tensor forward(const Tensor& x);
   Tensor operator()(const Tensor& x) {
-    if (TT_LIKELY(hooks_.empty() && !observed())) return forward(x);
+    if (TT_LIKELY(hooks_.empty() && !naming_modules())) return forward(x);
     return call_observed(x);
   }
 
