@@ -125,6 +125,7 @@ int run(const Arguments& arguments, const std::vector<Workload>& workloads) {
     return 0;
   }
   if (!one.empty()) return run_here(*chosen[0], arguments);
+  tinytorch::Device{arguments.text("--device")};  // is it usable?
   if (!json.empty() && !std::ofstream(json, std::ios::trunc))
     throw tinytorch::ValueError("cannot write " + json);
   int failed = 0;

@@ -20,6 +20,12 @@ double number(int64_t value) { return static_cast<double>(value); }
 std::string count(int64_t value) { return report::text(number(value), Unit::count); }
 std::string bytes(int64_t value) { return report::text(number(value), Unit::bytes); }
 
+std::string title_of(size_t category) {
+  std::string name = name_of(static_cast<Category>(category));
+  std::replace(name.begin(), name.end(), '_', ' ');
+  return name;
+}
+
 std::string net_name(const ScalingPoint& p) {
   return count(p.width) + " wide, " + count(p.depth) + " deep";
 }
@@ -132,7 +138,7 @@ report::Bars category_bars(const Points& points) {
                     [&](const ScalingPoint& p) { return p.at_peak[c] > 0; }))
       used.push_back(c);
   for (const size_t c : used) {
-    bars.names.emplace_back(name_of(static_cast<Category>(c)));
+    bars.names.push_back(title_of(c));
     bars.colors.push_back(static_cast<int>(c));
   }
   for (const ScalingPoint& p : points) {
@@ -154,7 +160,7 @@ std::string fit_section(const Points& net) {
     if (fit.line.a[c] == 0 && fit.line.b[c] == 0) continue;
     fixed += fit.line.a[c];
     growth += fit.line.b[c];
-    table.rows.push_back({{name_of(static_cast<Category>(c)), -1, static_cast<int>(c)},
+    table.rows.push_back({{title_of(c), -1, static_cast<int>(c)},
                           {report::text(fit.line.a[c], Unit::bytes)},
                           {report::text(fit.line.b[c], Unit::bytes)},
                           {bytes(fit.residual[c])}});

@@ -99,6 +99,12 @@ TEST(ReportChart, WhatCannotBeDrawnIsLeftOut) {
   EXPECT_FALSE(contains(report::svg(chart), "nan"));
 }
 
+TEST(ReportChart, ANarrowLogarithmicAxisHasTicks) {
+  report::Chart chart{"", ChartKind::lines, {"x"}, {"y", Unit::count, true}, {}, {}};
+  chart.series.push_back({"s", {1, 2}, {2100, 2400}});
+  EXPECT_GE(count(report::svg(chart), "<path class=\"g\""), 2u + 2u);  // of y beside those of x
+}
+
 TEST(ReportChart, SizesThatDoNotFitAreErrors) {
   report::Chart chart = area_of({1, 2});
   chart.series[0].y.push_back(3);
@@ -184,7 +190,33 @@ TEST(ReportPage, OfProfilesIsSelfContained) {
   EXPECT_EQ(count(page, "http"), count(page, "xmlns=\"http://www.w3.org/2000/svg\""));
   EXPECT_EQ(count(page, "<svg"), count(page, "</svg>"));
   // Peaks, sums, two timelines for each device, ops, phases, steps.
-  EXPECT_EQ(count(page, "<svg"), 1 + 1 + 2 * (a.devices.size() + b.devices.size()) + 1 + 2);
+  size_t busy = 0;  // others have the state of a generator only
+  for (const Profile* p : {&a, &b})
+    for (const DeviceProfile& d : p->devices) busy += !d.ops.empty();
+  EXPECT_EQ(busy, 2u);
+  EXPECT_EQ(count(page, "<svg"), 1 + 1 + 2 * busy + 1 + 2);
+}
+
+TEST(ReportPage, DevicesOfOneProfileAreNotCompared) {
+  const Profile cpu = profile_on(Device("cpu"));
+  Profile mixed = cpu;
+  mixed.devices = {cpu.device("cpu"), profile_on(Device("reference")).device("reference")};
+  EXPECT_FALSE(contains(report::html({mixed}, ""), "Differences"));
+  const std::string page = report::html({mixed, mixed}, "", {{"before", "after"}, {}});
+  for (const char* device : {"cpu:0", "reference:0"})
+    EXPECT_TRUE(contains(page, std::string("before, ") + device + " and after, " + device));
+  EXPECT_FALSE(contains(page, "before, cpu:0 and before"));
+  EXPECT_FALSE(contains(page, "before, cpu:0 and after, reference:0"));
+}
+
+TEST(ReportPage, HasFurtherRowsAndNames) {
+  Profile p = profile_on(Device("cpu"));
+  p.devices = {p.device("cpu")};
+  const report::ProfilePage with{{"old", "new"}, {{"a row", Unit::bytes, {NAN, 2048}}}};
+  const std::string page = report::html({p, p}, "", with);
+  for (const char* part : {"a row", "2 KiB", "old and new", "with the profiler"})
+    EXPECT_TRUE(contains(page, part)) << part;
+  EXPECT_THROW(report::html({p}, "", with), ValueError);
 }
 
 TEST(ReportPage, OneDeviceTwiceIsToldApartByItsSettings) {

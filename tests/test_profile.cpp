@@ -66,7 +66,7 @@ class ProfileOn : public OnDevice {
     }
     EXPECT_EQ(highest, m.peak_bytes);
     EXPECT_GE(m.peak_reserved, m.peak_bytes);
-    EXPECT_LE(m.expected_peak_bytes, m.peak_bytes);
+    EXPECT_LE(m.tensor_peak_bytes, m.peak_bytes);
   }
   ThreadsGuard one_thread_;
 };

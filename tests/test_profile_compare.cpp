@@ -2,6 +2,8 @@
 // that grows with the batch.
 #include <tinytorch/profile.h>
 
+#include <cmath>
+
 #include <tinytorch/nn.h>
 
 #include "tests/nn_support.h"
@@ -57,6 +59,12 @@ TEST_P(ProfileData, ComesBackFromJson) {
   EXPECT_THROW(p.device("nothing"), ValueError);
 }
 
+TEST(Profiles, ANaNComesBack) {
+  Profile p;
+  p.step_seconds = {1, std::nan("")};
+  EXPECT_TRUE(std::isnan(Profile::from_json(p.json()).step_seconds.at(1)));
+}
+
 TEST_P(ProfileData, WritesFiles) {
   const Profile p = profile_of([] { return std::vector<Tensor>{ones({100})}; });
   const TemporaryFolder folder;
@@ -86,7 +94,7 @@ TEST_P(ProfileData, FindsTheCauseOfADifference) {
                        [&] {
                          return std::vector<Tensor>{exp(x), tanh(x)};
                        }),
-            "tanh runs on " + device_.name() + " only");
+            "tanh runs on " + device_.name() + " (b) only");
   EXPECT_EQ(difference(
                 [&] {
                   return std::vector<Tensor>{exp(x), tanh(x)};
@@ -99,7 +107,12 @@ TEST_P(ProfileData, FindsTheCauseOfADifference) {
   const auto of_dtype = [&](Dtype dtype) {
     return [dtype] { return std::vector<Tensor>{ones({500}, {.dtype = dtype})}; };
   };
-  EXPECT_EQ(difference(of_dtype(Dtype::f32), of_dtype(Dtype::f64)), "element size of ones");
+  EXPECT_EQ(difference(of_dtype(Dtype::f32), of_dtype(Dtype::f64)), "size of ones");
+  const auto exp_of = [](Dtype dtype, int64_t rows) {
+    return [dtype, y = ones({rows, 40}, {.dtype = dtype})] { return std::vector<Tensor>{exp(y)}; };
+  };
+  EXPECT_EQ(difference(exp_of(Dtype::f32, 30), exp_of(Dtype::f64, 30)), "element size of exp");
+  EXPECT_EQ(difference(exp_of(Dtype::f32, 30), exp_of(Dtype::f32, 60)), "size of exp");
   EXPECT_EQ(difference([] { return std::vector<Tensor>{ones({500})}; },
                        [] { return std::vector<Tensor>{ones({700})}; }),
             "size of ones");
@@ -194,25 +207,59 @@ TEST(Causes, AreTheThreeLargest) {
             "saved by relu +12 KiB, blocks from before the profile +4 KiB, "
             "result of tanh lives longer on b:0 +3 KiB");
   EXPECT_EQ(cause_between({block_of("relu", 4096, 2)}, {block_of("exp", 1024, 1)}),
-            "result of relu lives longer on a:0 -4 KiB, result of exp lives longer on b:0 +1 KiB");
+            "result of relu lives longer on a:0");  // the side that has more
   EXPECT_EQ(cause_between({}, {block_of("relu", 8192, 2), block_of("exp", 800, 3)}),
             "result of relu lives longer on b:0");  // below a tenth of it
 }
 
-TEST(Causes, OfTheAllocatorAreShares) {
+TEST(Causes, ABlockUnderAnotherNameIsNone) {
+  EXPECT_EQ(cause_between({block_of("exp", 4096, 1), block_of("add", 64, 2)},
+                          {block_of("relu", 4096, 1), block_of("tanh", 96, 2)}),
+            "result of tanh lives longer on b:0");
+}
+
+TEST(Causes, ThePeaksLieAtDifferentMoments) {
+  LiveBlock update = block_of("add", 4096, 9);
+  update.phase = Phase::optimizer;
+  update.category = Category::other;
+  DeviceProfile a = device_of("a:0", {block_of("relu", 1024, 1)});
+  DeviceProfile b = device_of("b:0", {update});
+  EXPECT_EQ(cause_of(compare(a, b), "activation"), "result of relu lives longer on a:0");
+  MemoryPoint earlier;  // b has had as many
+  earlier.live[static_cast<size_t>(Category::activation)] = 1024;
+  b.memory.timeline.push_back(earlier);
+  EXPECT_EQ(cause_of(compare(a, b), "activation"),
+            "peak at another moment: forward against optimizer");
+}
+
+TEST(Causes, NamesAreTheCallers) {
+  const DeviceProfile a = device_of("cpu:0", {});
+  const DeviceProfile b = device_of("cpu:0", {block_of("relu", 1024, 1)});
+  const ProfileDifference d = compare(a, b, "before", "after");
+  EXPECT_EQ(d.name_a, "before");
+  EXPECT_EQ(cause_of(d, "activation"), "result of relu lives longer on after");
+  EXPECT_NE(d.str().find("before"), std::string::npos);
+  EXPECT_EQ(compare(a, b).name_b, "cpu:0 (b)");
+}
+
+TEST(Causes, OfTheAllocatorAreItsBytes) {
   DeviceProfile a = device_of("a:0", {}), b = a;
   MemoryStats &x = a.memory.after, &y = b.memory.after;
   x.in_use = y.in_use = 1000;
   x.given = 1100;
   y.given = 1500;
-  x.reserved = 2000;
-  y.reserved = 4000;
+  x.allocs = y.allocs = 12;
+  x.frees = y.frees = 2;
+  x.reserved = 2048;
+  y.reserved = 4096;
   x.cached = y.cached = 500;
   ProfileDifference d = compare(a, b);
-  EXPECT_EQ(cause_of(d, "rounding"), "10 % of what is in use against 50 %");
+  EXPECT_EQ(cause_of(d, "rounding"),
+            "10 B for each of 10 blocks against 50 B for each of 10 blocks");
   EXPECT_EQ(cause_of(d, "cache"), "");  // as many bytes
   y.cached = 2500;
-  EXPECT_EQ(cause_of(compare(a, b), "cache"), "25 % of what is reserved against 62.5 %");
+  EXPECT_EQ(cause_of(compare(a, b), "cache"),
+            "1.07 KiB of 2 KiB in use against 1.46 KiB of 4 KiB in use");
   x = y = MemoryStats{};
   d = compare(a, b);
   EXPECT_EQ(cause_of(d, "rounding"), "no such row");
@@ -226,6 +273,13 @@ TEST(Budgets, AreRead) {
   EXPECT_EQ(budgets.at("mlp").at("step_ratio"), 1.5);
   write_text(folder.file("wrong.json"), R"({"mlp": {"peak_bytes": "many"}})");
   EXPECT_THROW(read_budgets(folder.file("wrong.json")), IoError);
+  for (const char* twice : {R"({"mlp": {"peak_bytes": 1, "peak_bytes": 2}})",
+                            R"({"a": {"peak_bytes": 1}, "b": {}, "a": {"peak_bytes": 2}})"}) {
+    write_text(folder.file("twice.json"), twice);
+    EXPECT_THROW(read_budgets(folder.file("twice.json")), IoError);
+  }
+  write_text(folder.file("both.json"), R"({"a": {"peak_bytes": 1}, "b": {"peak_bytes": 1}})");
+  EXPECT_EQ(read_budgets(folder.file("both.json")).size(), 2u);
   EXPECT_THROW(read_budgets(folder.file("missing.json")), IoError);
 }
 

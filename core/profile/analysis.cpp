@@ -74,10 +74,10 @@ void Replay::look(double seconds, int64_t event) {
     peak_event = event;
   }
   const int64_t tensors = live.total() - at(bytes, Category::workspace);
-  if (tensors > memory.expected_peak_bytes) {
-    memory.expected_peak_bytes = tensors;
-    memory.expected_at_peak = bytes;
-    at(memory.expected_at_peak, Category::workspace) = 0;
+  if (tensors > memory.tensor_peak_bytes) {
+    memory.tensor_peak_bytes = tensors;
+    memory.tensors_at_peak = bytes;
+    at(memory.tensors_at_peak, Category::workspace) = 0;
   }
   memory.unknown_bytes =
       std::max({memory.unknown_bytes, at(bytes, Category::unknown), live.missing()});

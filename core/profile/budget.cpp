@@ -17,7 +17,7 @@ Metrics metrics(const Profile& profile, std::string_view device, const Profile* 
   const std::array<double, 3> phases = d.phase_seconds();
   const double all = phases[0] + phases[1] + phases[2];
   Metrics out = {{"peak_bytes", static_cast<double>(m.peak_bytes)},
-                 {"expected_peak_bytes", static_cast<double>(m.expected_peak_bytes)},
+                 {"tensor_peak_bytes", static_cast<double>(m.tensor_peak_bytes)},
                  {"reserved_bytes", static_cast<double>(m.peak_reserved)},
                  {"unknown_bytes", static_cast<double>(m.unknown_bytes)}};
   if (phases[0] > 0) out["backward_per_forward"] = phases[1] / phases[0];

@@ -1,4 +1,4 @@
-// Differences in a profile's page: every device against the first, by category with the cause that
+// Differences in a profile's page: every profile against the first, by category with the cause that
 // compare() computed, and by op.
 #include <algorithm>
 
@@ -60,20 +60,35 @@ std::string op_table(const ProfileDifference& difference) {
   return html(table);
 }
 
+// The device of the first profile to compare with: of the same name, or both are the only ones.
+const Run* counterpart(const Runs& runs, const Run& run) {
+  const auto alone = [&](const Run& one) {
+    return std::count_if(runs.begin(), runs.end(),
+                         [&](const Run& r) { return r.profile == one.profile; }) == 1;
+  };
+  for (const Run& first : runs) {
+    if (first.profile != runs[0].profile || run.profile == first.profile) return nullptr;
+    if (first.device->device == run.device->device || (alone(first) && alone(run))) return &first;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::string differences_section(const Runs& runs) {
   std::string body;
-  for (size_t r = 1; r < runs.size(); ++r) {
-    ProfileDifference difference = compare(*runs[0].device, *runs[r].device);
-    difference.name_a = runs[0].label;
-    difference.name_b = runs[r].label;
-    body += "<h3>" + escaped(runs[0].label + " and " + runs[r].label) + "</h3>\n" +
+  for (const Run& run : runs) {
+    const Run* first = counterpart(runs, run);
+    if (!first) continue;
+    const ProfileDifference difference =
+        compare(*first->device, *run.device, first->label, run.label);
+    body += "<h3>" + escaped(first->label + " and " + run.label) + "</h3>\n" +
             memory_table(difference) + op_table(difference);
   }
+  if (body.empty()) return "";
   return section("Differences",
-                 "Bytes at the peak by purpose, with what is there on one side only as the cause; "
-                 "then ops, the largest difference of time first.",
+                 "Bytes at the peak by purpose, with why they differ; then ops, the largest "
+                 "difference of time first.",
                  body);
 }
 

@@ -30,7 +30,7 @@ std::string peaks(const Runs& runs) {
   Bars bars{"Live bytes at the peak", Unit::bytes, {}, {}, {}, true};
   for (const Category c : kStacking) {
     const auto has = [c](const Run& r) {
-      return in(r.device->memory.at_peak, c) > 0 || in(r.device->memory.expected_at_peak, c) > 0;
+      return in(r.device->memory.at_peak, c) > 0 || in(r.device->memory.tensors_at_peak, c) > 0;
     };
     if (std::none_of(runs.begin(), runs.end(), has)) continue;
     bars.names.push_back(title_of(c));
@@ -43,7 +43,7 @@ std::string peaks(const Runs& runs) {
   };
   for (const Run& run : runs) {
     bars.rows.push_back(row(run.label, run.device->memory.at_peak));
-    bars.rows.push_back(row("from shapes alone", run.device->memory.expected_at_peak));
+    bars.rows.push_back(row("tensors alone", run.device->memory.tensors_at_peak));
   }
   return svg(bars);
 }

@@ -48,17 +48,21 @@ std::string op_table(const DeviceProfile& device) {
   return html(table);
 }
 
-// Time by op over all modules, the ten that take most on the first device.
+// Time by op over all modules, the ten that take most on all devices together.
 std::string op_bars(const Runs& runs) {
   constexpr size_t kMost = 10;
   std::vector<std::map<std::string, double>> seconds(runs.size());
   std::vector<std::string> names;
+  std::map<std::string, double> sums;
   for (size_t r = 0; r < runs.size(); ++r)
-    for (const OpProfile& op : runs[r].device->ops)
-      seconds[r][op.op + ", " + name_of(op.phase)] += op.seconds();
-  for (const auto& [name, value] : seconds[0]) names.push_back(name);
+    for (const OpProfile& op : runs[r].device->ops) {
+      const std::string name = op.op + ", " + name_of(op.phase);
+      seconds[r][name] += op.seconds();
+      sums[name] += op.seconds();
+    }
+  for (const auto& [name, value] : sums) names.push_back(name);
   std::stable_sort(names.begin(), names.end(),
-                   [&](const auto& a, const auto& b) { return seconds[0][a] > seconds[0][b]; });
+                   [&](const auto& a, const auto& b) { return sums[a] > sums[b]; });
   if (names.size() > kMost) names.resize(kMost);
   Bars bars{"Time by op", Unit::seconds, {}, {}, {}};
   for (const Run& run : runs) bars.names.push_back(run.label);
@@ -98,7 +102,7 @@ std::string phases_section(const Runs& runs) {
   Bars bars{"Time of ops by phase", Unit::seconds, {}, {3, 2, 4}, {}, true};
   for (const Phase p : {Phase::forward, Phase::backward, Phase::optimizer})
     bars.names.push_back(name_of(p));
-  Chart steps{"Time of each step",
+  Chart steps{"Time of each step, with the profiler",
               ChartKind::lines,
               {"step", Unit::count},
               {"seconds", Unit::seconds},
@@ -108,7 +112,7 @@ std::string phases_section(const Runs& runs) {
     const auto seconds = runs[r].device->phase_seconds();
     bars.rows.push_back({runs[r].label, {seconds.begin(), seconds.end()}});
     if (r && runs[r].profile == runs[r - 1].profile) continue;
-    Series series{runs[r].label, {}, runs[r].profile->step_seconds};
+    Series series{runs[r].profile_label, {}, runs[r].profile->step_seconds};
     for (size_t i = 0; i < series.y.size(); ++i) series.x.push_back(static_cast<double>(i + 1));
     steps.series.push_back(std::move(series));
   }

@@ -3,7 +3,8 @@
 #include "core/profile/html_profile.h"
 
 #include <algorithm>
-#include <set>
+
+#include <tinytorch/error.h>
 
 namespace tinytorch::report {
 
@@ -22,20 +23,38 @@ std::string own_settings(const Profile& profile, const std::vector<Profile>& all
   return out;
 }
 
-Runs runs_of(const std::vector<Profile>& profiles) {
-  std::multiset<std::string> names;
+// Nothing happened there, and at most the state of a generator lives.
+bool idle(const DeviceProfile& d) {
+  return d.ops.empty() && d.copies == 0 && d.memory.peak_bytes <= 64;
+}
+
+std::string label_of(const DeviceProfile& d, const std::vector<Profile>& profiles, size_t i,
+                     const ProfilePage& page) {
+  if (!page.names.empty())
+    return page.names[i] + (profiles[i].devices.size() > 1 ? ", " + d.device : "");
+  int64_t as_many = 0;
   for (const Profile& p : profiles)
-    for (const DeviceProfile& d : p.devices) names.insert(d.device);
+    as_many += std::count_if(p.devices.begin(), p.devices.end(),
+                             [&](const DeviceProfile& other) { return other.device == d.device; });
+  if (as_many < 2) return d.device;
+  const std::string own = own_settings(profiles[i], profiles);
+  return d.device + ", " + (own.empty() ? "run " + std::to_string(i + 1) : own);
+}
+
+std::string label_of(const std::vector<Profile>& profiles, size_t i, const ProfilePage& page) {
+  if (!page.names.empty()) return page.names[i];
+  std::string out;
+  for (const DeviceProfile& d : profiles[i].devices)
+    if (!idle(d)) out += (out.empty() ? "" : " and ") + label_of(d, profiles, i, page);
+  return out.empty() ? "run " + std::to_string(i + 1) : out;
+}
+
+Runs runs_of(const std::vector<Profile>& profiles, const ProfilePage& page) {
   Runs runs;
   for (size_t i = 0; i < profiles.size(); ++i)
-    for (const DeviceProfile& d : profiles[i].devices) {
-      std::string label = d.device;
-      if (names.count(d.device) > 1) {
-        const std::string own = own_settings(profiles[i], profiles);
-        label += own.empty() ? ", run " + std::to_string(i + 1) : ", " + own;
-      }
-      runs.push_back({label, &profiles[i], &d});
-    }
+    for (const DeviceProfile& d : profiles[i].devices)
+      runs.push_back(
+          {label_of(d, profiles, i, page), label_of(profiles, i, page), &profiles[i], &d});
   return runs;
 }
 
@@ -43,23 +62,25 @@ struct Line {
   const char* name;
   Unit unit;
   double (*of)(const Run& run);
+  bool of_profile = false;  // as a whole, not of one device
 };
 
 // Figures that have no value for a run, such as a step's time without steps, are 0 there.
 constexpr Line kSummary[] = {
-    {"time of a step (median)", Unit::seconds,
-     [](const Run& r) { return r.profile->median_step_seconds(); }},
-    {"steps", Unit::count, [](const Run& r) { return number(ssize(r.profile->step_seconds)); }},
+    {"time of a step (median, with the profiler)", Unit::seconds,
+     [](const Run& r) { return r.profile->median_step_seconds(); }, true},
+    {"steps", Unit::count, [](const Run& r) { return number(ssize(r.profile->step_seconds)); },
+     true},
     {"peak of live bytes", Unit::bytes,
      [](const Run& r) { return number(r.device->memory.peak_bytes); }},
-    {"expected from shapes", Unit::bytes,
-     [](const Run& r) { return number(r.device->memory.expected_peak_bytes); }},
+    {"tensors alone (by their shapes)", Unit::bytes,
+     [](const Run& r) { return number(r.device->memory.tensor_peak_bytes); }},
     {"of unknown purpose", Unit::bytes,
      [](const Run& r) { return number(r.device->memory.unknown_bytes); }},
     {"peak taken from the system", Unit::bytes,
      [](const Run& r) { return number(r.device->memory.peak_reserved); }},
     {"resident outside of the allocators", Unit::bytes,
-     [](const Run& r) { return number(r.profile->outside_bytes); }},
+     [](const Run& r) { return number(r.profile->outside_bytes); }, true},
     {"growth in a step", Unit::bytes,
      [](const Run& r) { return r.device->memory.leak_bytes_per_step; }},
     {"copies between host and device", Unit::count,
@@ -68,21 +89,39 @@ constexpr Line kSummary[] = {
     {"time of copies", Unit::seconds, [](const Run& r) { return r.device->copy_seconds; }},
 };
 
-std::string summary(const Runs& runs) {
+// What is of a profile as a whole stands at its first device.
+bool is_first(const Runs& runs, const Run& run) {
+  return &run == &runs[0] || run.profile != (&run - 1)->profile;
+}
+
+std::string summary(const Runs& runs, const std::vector<Profile>& profiles,
+                    const ProfilePage& page) {
   Table table{{{""}}, {}};
   for (const Run& run : runs) table.columns.push_back({run.label, true});
+  for (const SummaryRow& line : page.rows) {
+    std::vector<Cell> row{{line.name}};
+    for (const Run& run : runs)
+      row.push_back(
+          is_first(runs, run)
+              ? number_cell(line.values[static_cast<size_t>(run.profile - &profiles[0])], line.unit)
+              : Cell{});
+    table.rows.push_back(std::move(row));
+  }
   for (const Line& line : kSummary) {
     std::vector<Cell> row{{line.name}};
-    for (const Run& run : runs) row.push_back(number_cell(line.of(run), line.unit));
+    for (const Run& run : runs)
+      row.push_back(line.of_profile && !is_first(runs, run) ? Cell{}
+                                                            : number_cell(line.of(run), line.unit));
     table.rows.push_back(std::move(row));
   }
   return html(table);
 }
 
-std::string overhead_section(const std::vector<Profile>& profiles) {
+std::string overhead_section(const std::vector<Profile>& profiles, const ProfilePage& page) {
   std::string body;
-  for (const Profile& p : profiles) {
-    std::string line = p.devices.empty() ? "" : p.devices[0].device + ": ";
+  for (size_t i = 0; i < profiles.size(); ++i) {
+    const Profile& p = profiles[i];
+    std::string line = label_of(profiles, i, page) + ": ";
     line += text(number(p.events), Unit::count) + " events in " + text(p.seconds, Unit::seconds) +
             ", " + text(p.events_per_step, Unit::count) + " in a step at " +
             text(p.ns_per_event, Unit::count) +
@@ -95,24 +134,38 @@ std::string overhead_section(const std::vector<Profile>& profiles) {
   return section("What the profiler cost", "", body);
 }
 
-std::string settings_section(const std::vector<Profile>& profiles) {
+std::string settings_section(const std::vector<Profile>& profiles, const ProfilePage& page) {
   Table table{{{"run"}, {"setting"}, {"value"}}, {}};
   for (size_t i = 0; i < profiles.size(); ++i)
     for (const auto& [name, value] : profiles[i].settings)
-      table.rows.push_back({{std::to_string(i + 1)}, {name}, {value}});
+      table.rows.push_back({{label_of(profiles, i, page)}, {name}, {value}});
   return table.rows.empty() ? "" : section("Settings", "", html(table));
+}
+
+void check(const ProfilePage& page, size_t profiles) {
+  const auto fits = [&](const std::string& what, size_t given) {
+    if (given != profiles)
+      throw ValueError("[report] " + what + " has " + std::to_string(given) + " entries, " +
+                       std::to_string(profiles) + " are needed, one per profile");
+  };
+  if (!page.names.empty()) fits("'names'", page.names.size());
+  for (const SummaryRow& row : page.rows) fits("row '" + row.name + "'", row.values.size());
 }
 
 }  // namespace
 
-std::string html(const std::vector<Profile>& runs, std::string_view title) {
-  const Runs all = runs_of(runs);
+std::string html(const std::vector<Profile>& profiles, std::string_view title,
+                 const ProfilePage& with) {
+  check(with, profiles.size());
+  const Runs all = runs_of(profiles, with);
+  Runs busy = all;
+  std::erase_if(busy, [](const Run& run) { return idle(*run.device); });
   std::string devices;
-  for (const Run& run : all) devices += (devices.empty() ? "" : " · ") + run.label;
-  std::string body = section("Summary", "", summary(all));
-  if (all.size() > 1) body += differences_section(all);
-  body += memory_section(all) + ops_section(all) + phases_section(all) + allocator_section(all) +
-          overhead_section(runs) + settings_section(runs);
+  for (const Run& run : busy) devices += (devices.empty() ? "" : " · ") + run.label;
+  std::string body = section("Summary", "", summary(all, profiles, with));
+  body += differences_section(busy) + memory_section(busy) + ops_section(busy) +
+          phases_section(busy) + allocator_section(busy) + overhead_section(profiles, with) +
+          settings_section(profiles, with);
   return page(title, devices, body);
 }
 

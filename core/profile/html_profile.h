@@ -7,7 +7,8 @@
 namespace tinytorch::report {
 
 struct Run {
-  std::string label;  // "cpu:0"; with the setting that differs where a device comes twice
+  std::string label;          // "cpu:0"; with the setting that differs where a device comes twice
+  std::string profile_label;  // of all its profile's devices
   const Profile* profile;
   const DeviceProfile* device;
 };

@@ -184,11 +184,12 @@ std::vector<double> ticks(double low, double high, Unit unit, bool logarithmic, 
         if ((factor == 1 || decades < 2.5) && factor * power >= low * 0.9999 &&
             factor * power <= high * 1.0001)
           out.push_back(factor * power);
-    return out;
+    if (out.size() > 1) return out;
+    out.clear();  // a narrow range: as on a linear axis
   }
   const double scale = scale_of(high, unit);
   double step = round_step((high - low) / scale / wanted);
-  if (unit == Unit::count && step < 1 && high >= 2) step = 1;
+  if (unit == Unit::count && step < 1 && high >= 2 && std::floor(high) > std::ceil(low)) step = 1;
   const double first = std::ceil(low / scale / step - 1e-9) + 0.0;  // no -0
   for (double at = first; at * step * scale <= high * (1 + 1e-9); ++at)
     out.push_back(at * step * scale);

@@ -1,6 +1,8 @@
 // Profiles and differences as JSON, profiles and budgets from JSON, and CSV. Keys are the names of
 // the members; bytes by category are arrays in the order of "categories".
 #include <cstdio>
+#include <limits>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -31,6 +33,13 @@ std::string reason(const Json::exception& e) {
   return std::string(end == std::string_view::npos ? text : text.substr(end + 2));
 }
 
+// JSON has no NaN: one is written as null.
+void null_is_nan(Json& json) {
+  if (json.is_null()) json = std::numeric_limits<double>::quiet_NaN();
+  if (json.is_structured())
+    for (Json& part : json) null_is_nan(part);
+}
+
 }  // namespace
 
 // Found by the JSON library through the types of their arguments.
@@ -50,8 +59,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryPoint, op, seconds, live, reserved)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LiveBlock, category, phase, op, module, bytes, born, freed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Growth, op, module, category, blocks, bytes, bytes_per_step)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryProfile, timeline, peak_bytes, peak_op, peak_seconds,
-                                   at_peak, alive_at_peak, unknown_bytes, expected_peak_bytes,
-                                   expected_at_peak, before, after, peak_reserved, allocate_seconds,
+                                   at_peak, alive_at_peak, unknown_bytes, tensor_peak_bytes,
+                                   tensors_at_peak, before, after, peak_reserved, allocate_seconds,
                                    allocs_per_step, system_calls_per_step, leak_bytes_per_step,
                                    grown)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceProfile, device, ops, memory, copies, copy_bytes,
@@ -75,7 +84,9 @@ std::string Profile::json() const {
 
 Profile Profile::from_json(std::string_view text) {
   try {
-    return Json::parse(text).get<Profile>();
+    Json json = Json::parse(text);
+    null_is_nan(json);
+    return json.get<Profile>();
   } catch (const Json::exception& e) {
     throw IoError("[Profile] JSON that is not of a profile: " + reason(e));
   }
@@ -103,12 +114,23 @@ std::string contents(const std::string& path) {
   return text;
 }
 
+// Of two equal keys the parser would silently keep the last.
+Json::parser_callback_t once(const std::string& path) {
+  return [&path, keys = std::vector<std::set<std::string>>(1)](int depth, Json::parse_event_t event,
+                                                               Json& json) mutable {
+    keys.resize(static_cast<size_t>(depth) + 1);
+    if (event == Json::parse_event_t::key && !keys.back().insert(json.get<std::string>()).second)
+      throw IoError("[read_budgets] '" + path + "' has '" + json.get<std::string>() + "' twice");
+    return true;
+  };
+}
+
 }  // namespace
 
 std::map<std::string, Budget> read_budgets(const std::string& path) {
   const std::string text = contents(path);
   try {
-    return Json::parse(text).get<std::map<std::string, Budget>>();
+    return Json::parse(text, once(path)).get<std::map<std::string, Budget>>();
   } catch (const Json::exception& e) {
     throw IoError("[read_budgets] '" + path +
                   "' is not as {\"name\": {\"metric\": limit}}: " + reason(e));

@@ -72,14 +72,14 @@ std::string bytes(double n) { return text(n, Unit::bytes); }
 std::string seconds(double s) { return text(s, Unit::seconds); }
 
 void memory_text(std::string& out, const MemoryProfile& m) {
-  append(out, "  peak %s at op %lld, from shapes alone %s; unknown %s\n",
+  append(out, "  peak %s at op %lld, tensors alone (by their shapes) %s; unknown %s\n",
          bytes(m.peak_bytes).c_str(), static_cast<long long>(m.peak_op),
-         bytes(m.expected_peak_bytes).c_str(), bytes(m.unknown_bytes).c_str());
-  append(out, "  %-16s %12s %12s\n", "category", "at the peak", "expected");
+         bytes(m.tensor_peak_bytes).c_str(), bytes(m.unknown_bytes).c_str());
+  append(out, "  %-16s %12s %13s\n", "category", "at the peak", "tensors alone");
   for (size_t i = 0; i < kCategoryCount; ++i) {
-    if (m.at_peak[i] == 0 && m.expected_at_peak[i] == 0) continue;
-    append(out, "  %-16s %12s %12s\n", name_of(static_cast<Category>(i)),
-           bytes(m.at_peak[i]).c_str(), bytes(m.expected_at_peak[i]).c_str());
+    if (m.at_peak[i] == 0 && m.tensors_at_peak[i] == 0) continue;
+    append(out, "  %-16s %12s %13s\n", name_of(static_cast<Category>(i)),
+           bytes(m.at_peak[i]).c_str(), bytes(m.tensors_at_peak[i]).c_str());
   }
   append(out,
          "  allocator: reserved %s (peak %s), in use %s, rounding %s, cached %s, fragmentation "

@@ -90,10 +90,10 @@ struct TT_API MemoryProfile {
   CategoryBytes at_peak{};               // sums to peak_bytes
   std::vector<LiveBlock> alive_at_peak;  // largest first; sums to peak_bytes
   int64_t unknown_bytes = 0;  // at most, of blocks that no category or event accounts for: 0
-  // The same peak from shapes alone: most bytes of live tensors, numel times element size, that is
-  // without workspace of kernels. It may lie at another op than peak_op.
-  int64_t expected_peak_bytes = 0;
-  CategoryBytes expected_at_peak{};
+  // The peak of tensors alone, by their shapes: numel times element size, without workspace of
+  // kernels. It may lie at another op than peak_op. predict_memory says both before a run.
+  int64_t tensor_peak_bytes = 0;
+  CategoryBytes tensors_at_peak{};
 
   MemoryStats before, after;    // of the allocator, when the profile began and ended
   int64_t peak_reserved = 0;    // most bytes taken from the system while it ran
@@ -180,9 +180,11 @@ struct TT_API ProfileDifference {
     // A category at the peak, or "rounding" and "cache" of the allocator at the end.
     std::string category;
     int64_t a = 0, b = 0;
-    // Why they differ, from the blocks of one side that have no equal on the other: "workspace of
-    // matmul", "copy by contiguous", "saved by max_pool2d", "element size of relu", ... ; up to
-    // three, with their bytes; "" if they do not differ.
+    // Why they differ: "peak at another moment: backward against optimizer" where the side with
+    // less has as much at another time; else from its blocks that have no equal on the other side:
+    // "workspace of matmul", "copy by contiguous", "saved by max_pool2d", "element size of relu",
+    // ... ; of the allocator what its bytes are made of. Up to three, with their bytes; "" if they
+    // do not differ.
     std::string cause;
   };
   struct Op {
@@ -199,11 +201,13 @@ struct TT_API ProfileDifference {
   std::string str() const;
   std::string json() const;
 };
-TT_API ProfileDifference compare(const DeviceProfile& a, const DeviceProfile& b);
+// The names stand in columns and causes; without them those of the devices.
+TT_API ProfileDifference compare(const DeviceProfile& a, const DeviceProfile& b,
+                                 std::string_view name_a = {}, std::string_view name_b = {});
 
 // ---- budgets
 
-// Numbers of a profile by name: peak_bytes, expected_peak_bytes, reserved_bytes (peak),
+// Numbers of a profile by name: peak_bytes, tensor_peak_bytes, reserved_bytes (peak),
 // unknown_bytes; backward_per_forward and optimizer_share (of op seconds) if there were such ops;
 // if there were steps, allocs_per_step, system_calls_per_step, leak_bytes_per_step, overhead_share
 // and step_seconds (median), and with a baseline that has steps step_ratio (to its median step).

@@ -108,9 +108,23 @@ TT_API void write(const std::string& path, std::string_view content);
 // Live bytes by category, stacked, over the op index or over the time, with the peak marked.
 TT_API Chart memory_timeline(const DeviceProfile& device, bool over_time = false);
 
+// A further row of a page's summary; not finite: "-".
+struct SummaryRow {
+  std::string name;
+  Unit unit = Unit::count;
+  std::vector<double> values;  // one per profile
+};
+struct ProfilePage {
+  std::vector<std::string> names;  // one per profile; empty: the devices' names, with the settings
+                                   // that differ where a device comes twice
+  std::vector<SummaryRow> rows;
+};
+
 // Everything in one page: summary, timelines, what lived at the peak, ops with the achieved share
-// of the roofline, phases, allocator, overhead. Of several runs, such as one per device, the parts
-// stand side by side and each device is compared with the first.
-TT_API std::string html(const std::vector<Profile>& runs, std::string_view title);
+// of the roofline, phases, allocator, overhead. Several profiles, such as one per device, stand
+// side by side and are compared with the first: each device with that of its name, or the only
+// device of one with the only device of the other. ValueError if sizes do not fit.
+TT_API std::string html(const std::vector<Profile>& profiles, std::string_view title,
+                        const ProfilePage& with = {});
 
 }  // namespace tinytorch::report
