@@ -58,16 +58,17 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Roofline, flops_per_second, bytes_per_second)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryPoint, op, seconds, live, reserved)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LiveBlock, category, phase, op, module, bytes, born, freed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Growth, op, module, category, blocks, bytes, bytes_per_step)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryProfile, timeline, peak_bytes, peak_op, peak_seconds,
-                                   at_peak, alive_at_peak, unknown_bytes, tensor_peak_bytes,
-                                   tensors_at_peak, before, after, peak_reserved, allocate_seconds,
-                                   allocs_per_step, system_calls_per_step, leak_bytes_per_step,
-                                   grown)
+// What later versions add is missing in profiles of earlier ones.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MemoryProfile, timeline, peak_bytes, peak_op,
+                                                peak_seconds, at_peak, alive_at_peak, unknown_bytes,
+                                                tensor_peak_bytes, tensors_at_peak, before, after,
+                                                peak_reserved, allocate_seconds, allocs_per_step,
+                                                system_calls_per_step, leak_bytes_per_step, grown)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceProfile, device, ops, memory, copies, copy_bytes,
                                    copy_seconds, roofline)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Profile, devices, step_seconds, seconds, events, lost_events,
-                                   events_per_step, ns_per_event, ns_without, outside_bytes,
-                                   settings)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Profile, devices, step_seconds, seconds, events,
+                                                lost_events, events_per_step, ns_per_event,
+                                                ns_without, outside_bytes, settings)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ProfileDifference::Memory, category, a, b, cause)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ProfileDifference::Op, op, phase, calls_a, calls_b, seconds_a,
                                    seconds_b, bytes_a, bytes_b)
@@ -86,6 +87,7 @@ Profile Profile::from_json(std::string_view text) {
   try {
     Json json = Json::parse(text);
     null_is_nan(json);
+    (void)json.at("devices");  // no profile is without
     return json.get<Profile>();
   } catch (const Json::exception& e) {
     throw IoError("[Profile] JSON that is not of a profile: " + reason(e));
