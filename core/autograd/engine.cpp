@@ -13,6 +13,7 @@
 #include <tinytorch/ops/reduce.h>
 
 #include "core/autograd/extras.h"
+#include "core/autograd/running.h"
 #include "core/runtime/events.h"
 
 namespace tinytorch {
@@ -131,27 +132,6 @@ TT_COLD void make_fit(Tensor& g, const NodeOutput& o, const char* op) {
   }
   if (g.dtype() != o.dtype) g = g.to(o.dtype);
 }
-
-// While it lives, what happens on the thread belongs to the gradient of this node, and to its
-// module, in whatever scope the pass runs.
-class Running {
- public:
-  explicit Running(Node* n) : current_(t_.current), module_(t_.module) {
-    t_.current = n;
-    t_.module = n->module;
-  }
-  ~Running() {
-    t_.current = current_;
-    t_.module = module_;
-  }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-
- private:
-  ThreadState& t_ = thread_state();
-  Node* const current_;
-  const char* const module_;
-};
 
 class Pass {
  public:
