@@ -132,27 +132,6 @@ TT_COLD void make_fit(Tensor& g, const NodeOutput& o, const char* op) {
   if (g.dtype() != o.dtype) g = g.to(o.dtype);
 }
 
-// While it lives, what happens on the thread belongs to the gradient of this node, and to its
-// module, in whatever scope the pass runs.
-class Running {
- public:
-  explicit Running(Node* n) : current_(t_.current), module_(t_.module) {
-    t_.current = n;
-    t_.module = n->module;
-  }
-  ~Running() {
-    t_.current = current_;
-    t_.module = module_;
-  }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-
- private:
-  ThreadState& t_ = thread_state();
-  Node* const current_;
-  const char* const module_;
-};
-
 class Pass {
  public:
   Pass(const GradOptions& options, const std::vector<Tensor>* inputs, std::vector<Tensor>* results)
@@ -183,7 +162,7 @@ void Pass::start(const Tensor& output, const Tensor& grad) {
         "NoGrad");
   Node* n = output.impl()->link;
   if (!needed(n)) return;
-  const Running running(n);
+  enter(n);
   Tensor g = grad;
   if (!g.defined()) {
     if (output.numel() != 1)
@@ -245,7 +224,7 @@ void Pass::visit(Node* n) {
     drop_gradients(n);
     throw_spent(n);
   }
-  const Running running(n);
+  enter(n);
   Tensor one;
   std::vector<Tensor> many;
   const Tensor* grads_out = &one;
@@ -305,6 +284,7 @@ void Pass::run() {
       finish_leaf(hold.n);
     } else {
       visit(hold.n);
+      thread_state().current = nullptr;
     }
   }
 }
@@ -345,12 +325,19 @@ void Pass::find_needed(const std::vector<Root>& roots) {
     if (wanted) needed_.insert(n);
 }
 
-// Gradients are recorded in a pass only where it is asked for.
+// What a pass changes on its thread, put back however it ends. Between nodes current is null, and
+// module that of the last one: hooks of a leaf run there.
 struct Ambient {
   ThreadState& t = thread_state();
   const bool no_grad = t.no_grad;
+  Node* const current = t.current;
+  const char* const module = t.module;
   explicit Ambient(bool create_graph) { t.no_grad = !create_graph; }
-  ~Ambient() { t.no_grad = no_grad; }
+  ~Ambient() {
+    t.no_grad = no_grad;
+    t.current = current;
+    t.module = module;
+  }
 };
 
 }  // namespace
