@@ -163,7 +163,7 @@ void Pass::start(const Tensor& output, const Tensor& grad) {
         "NoGrad");
   Node* n = output.impl()->link;
   if (!needed(n)) return;
-  const Running running(n);
+  enter(n);
   Tensor g = grad;
   if (!g.defined()) {
     if (output.numel() != 1)
@@ -225,7 +225,7 @@ void Pass::visit(Node* n) {
     drop_gradients(n);
     throw_spent(n);
   }
-  const Running running(n);
+  enter(n);
   Tensor one;
   std::vector<Tensor> many;
   const Tensor* grads_out = &one;
@@ -285,6 +285,7 @@ void Pass::run() {
       finish_leaf(hold.n);
     } else {
       visit(hold.n);
+      thread_state().current = nullptr;
     }
   }
 }
@@ -325,12 +326,19 @@ void Pass::find_needed(const std::vector<Root>& roots) {
     if (wanted) needed_.insert(n);
 }
 
-// Gradients are recorded in a pass only where it is asked for.
+// What a pass changes on its thread, put back however it ends. Between nodes current is null, and
+// module that of the last one: hooks of a leaf run there.
 struct Ambient {
   ThreadState& t = thread_state();
   const bool no_grad = t.no_grad;
+  Node* const current = t.current;
+  const char* const module = t.module;
   explicit Ambient(bool create_graph) { t.no_grad = !create_graph; }
-  ~Ambient() { t.no_grad = no_grad; }
+  ~Ambient() {
+    t.no_grad = no_grad;
+    t.current = current;
+    t.module = module;
+  }
 };
 
 }  // namespace

@@ -5,6 +5,14 @@
 
 namespace tinytorch {
 
+// From now on what happens on the thread belongs to the gradient of this node, and to its module,
+// in whatever scope the pass runs.
+inline void enter(Node* n) noexcept {
+  ThreadState& t = thread_state();
+  t.current = n;
+  t.module = n->module;
+}
+
 struct Root {
   Tensor output, grad;  // an undefined grad stands for ones
 };
