@@ -13,7 +13,6 @@
 #include <tinytorch/ops/reduce.h>
 
 #include "core/autograd/extras.h"
-#include "core/autograd/running.h"
 #include "core/runtime/events.h"
 
 namespace tinytorch {
