@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include <tinytorch/report.h>
 #include <tinytorch/tinytorch.h>
@@ -191,7 +192,7 @@ TEST(ReportPage, OfProfilesIsSelfContained) {
   EXPECT_EQ(count(page, "<svg"), count(page, "</svg>"));
   // Peaks, sums, two timelines for each device, ops, phases, steps.
   size_t busy = 0;  // others have the state of a generator only
-  for (const Profile* p : {&a, &b})
+  for (const Profile* p : {&std::as_const(a), &b})
     for (const DeviceProfile& d : p->devices) busy += !d.ops.empty();
   EXPECT_EQ(busy, 2u);
   EXPECT_EQ(count(page, "<svg"), 1 + 1 + 2 * busy + 1 + 2);
