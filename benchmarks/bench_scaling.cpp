@@ -256,8 +256,8 @@ int run(const bench::Arguments& arguments) {
   const std::vector<std::string> devices = arguments.list("--devices");
   for (const std::string& name : devices) Device{name};  // all are usable, before any runs
   const std::string folder = arguments.text("--out"), json = arguments.text("--json");
-  if (!json.empty()) report::write(json, "");  // can it be written?
   if (!folder.empty()) std::filesystem::create_directories(folder);
+  if (!json.empty()) report::write(json, "");  // can it be written?
 
   Points all;
   std::vector<LargestBatch> largest;
