@@ -229,8 +229,10 @@ TEST_P(ForkedProfile, StaysWholeAndTheChildHasItsOwn) {
         status = recorded && ids == spilling.size() && spilling.lost() == 0 ? 0 : 2;
       } catch (...) {
       }
-      if (i % 2) _exit(status);
-      std::exit(status);  // runs destructors of statics
+#if !defined(__SANITIZE_ADDRESS__)   // what the lost threads held would count as leaked
+      if (i % 2) std::exit(status);  // runs destructors of statics
+#endif
+      _exit(status);
     }
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
