@@ -54,6 +54,7 @@ class Trace {
   double us(int64_t ns) const { return static_cast<double>(ns - recorded_.start_ns) * 1e-3; }
   void span(const Event& e, int process, uint32_t thread, int64_t start_ns, int64_t ns);
   void memory(const Event& e, const Track& track);
+  void next_line();
   void put(std::string_view text);
 
   const Recorded& recorded_;
@@ -64,6 +65,11 @@ class Trace {
   bool first_ = true;
 };
 
+void Trace::next_line() {
+  if (!first_) line_ += ",\n";
+  first_ = false;
+}
+
 void Trace::put(std::string_view text) {
   if (!file_ || std::fwrite(text.data(), 1, text.size(), file_) != text.size())
     throw IoError("[write_chrome_trace] cannot write '" + path_ + "': " + std::strerror(errno));
@@ -72,9 +78,9 @@ void Trace::put(std::string_view text) {
 Trace::Track& Trace::track(std::string_view device) {
   if (const auto it = tracks_.find(device); it != tracks_.end()) return it->second;
   const int process = static_cast<int>(tracks_.size()) + 1;
-  report::append(line_, "%s{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_name\",\"args\":{\"name\":",
-                 first_ ? "" : ",\n", process);
-  first_ = false;
+  next_line();
+  report::append(line_,
+                 "{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_name\",\"args\":{\"name\":", process);
   line_ += quoted(*device.data() ? device : "program");
   report::append(line_,
                  "}},\n{\"ph\":\"M\",\"pid\":%d,\"tid\":0,\"name\":\"thread_name\","
@@ -85,8 +91,7 @@ Trace::Track& Trace::track(std::string_view device) {
 }
 
 void Trace::span(const Event& e, int process, uint32_t thread, int64_t start_ns, int64_t ns) {
-  line_ += first_ ? "" : ",\n";
-  first_ = false;
+  next_line();
   report::append(line_, "{\"ph\":\"%s\",\"pid\":%d,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f,\"name\":",
                  ns >= 0 ? "X" : "i", process, thread, us(start_ns),
                  static_cast<double>(std::max<int64_t>(ns, 0)) * 1e-3);
@@ -99,8 +104,7 @@ void Trace::span(const Event& e, int process, uint32_t thread, int64_t start_ns,
 }
 
 void Trace::memory(const Event& e, const Track& track) {
-  line_ += first_ ? "" : ",\n";
-  first_ = false;
+  next_line();
   report::append(line_, "{\"ph\":\"C\",\"pid\":%d,\"ts\":%.3f,\"name\":\"live bytes\",\"args\":{",
                  track.process, us(e.end_ns));
   for (int i = 0; i < kCategoryCount; ++i)
@@ -141,8 +145,7 @@ void Trace::follow(const Event& e) {
 }
 
 void Trace::step(size_t number, int64_t end_ns) {
-  line_ = first_ ? "" : ",\n";
-  first_ = false;
+  next_line();
   report::append(line_,
                  "{\"ph\":\"i\",\"s\":\"g\",\"pid\":1,\"tid\":0,\"ts\":%.3f,\"name\":\"end of step "
                  "%zu\"}",
